@@ -1,0 +1,71 @@
+//! What a protocol has to know, and nothing more.
+
+use alloc::boxed::Box;
+use bytes::Bytes;
+
+use crate::{Error, Reason};
+
+/// One protocol's way to TLS, from the client's side. Implement it to teach the crate a protocol that it lacks.
+///
+/// A dialogue sees one byte at a time, so it cannot depend on how the bytes were split. The [`Negotiation`] that drives
+/// it keeps the limits and the order of turns: a byte gets here only while a reply is outstanding.
+///
+/// [`Negotiation`]: crate::Negotiation
+pub trait Dialogue {
+    /// The client's first request, or `None` if the server speaks first. Called once.
+    fn open(&mut self) -> Option<Bytes>;
+
+    /// Takes the next byte of the awaited reply.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] for what the protocol does not allow, [`Error::Closing`] for a server that ends the session.
+    fn receive(&mut self, byte: u8) -> Result<Step, Error>;
+
+    /// The awaited reply: `greeting`, or the command that it answers.
+    fn awaiting(&self) -> &'static str;
+
+    /// Whether the server listed the upgrade among its capabilities; `None` as long as it has not listed any.
+    fn advertised(&self) -> Option<bool>;
+}
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// We did.
+    Client,
+    /// The peer did.
+    Server,
+}
+
+/// What a byte of the server's brought about.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing yet: the line or packet goes on.
+    More,
+    /// A line or packet ended, and the reply has another.
+    Next,
+    /// The reply ended, and the client is to send this request next.
+    Send(Bytes),
+    /// The reply ended, and TLS is to start.
+    Upgrade,
+    /// The reply ended, and the connection stays in plaintext.
+    Decline(Reason),
+}
+
+impl<D: Dialogue + ?Sized> Dialogue for Box<D> {
+    fn open(&mut self) -> Option<Bytes> {
+        (**self).open()
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        (**self).receive(byte)
+    }
+
+    fn awaiting(&self) -> &'static str {
+        (**self).awaiting()
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        (**self).advertised()
+    }
+}

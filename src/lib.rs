@@ -1,0 +1,53 @@
+//! Turns a plaintext connection into TLS, whatever the protocol.
+//!
+//! Many protocols begin in the clear and upgrade in band: the client asks, the server agrees, and the next bytes are
+//! TLS. This crate is that dialogue, and nothing else: bytes in, bytes out, without a socket, a clock or an executor.
+//!
+//! ```
+//! use starttls::{Negotiation, protocol::Smtp};
+//!
+//! let mut negotiation = Negotiation::required(Smtp::new("client.example")?);
+//! assert!(negotiation.poll_transmit().is_none()); // the server greets first
+//!
+//! negotiation.handle_input(b"220 mail.example ESMTP\r\n")?;
+//! assert_eq!(negotiation.poll_transmit().unwrap(), "EHLO client.example\r\n");
+//!
+//! negotiation.handle_input(b"250-mail.example\r\n250 STARTTLS\r\n")?;
+//! assert_eq!(negotiation.poll_transmit().unwrap(), "STARTTLS\r\n");
+//!
+//! negotiation.handle_input(b"220 2.0.0 Ready to start TLS\r\n")?;
+//! let upgrade: starttls::Upgrade = negotiation.finish()?; // and on to `Upgrade::client_connection`
+//! # let _ = upgrade;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The map
+//!
+//! - [`Negotiation`] is the state machine that every caller drives, under the policy [`Required`] or [`Opportunistic`].
+//! - [`protocol`] has one type a protocol, and [`Protocol`] for those who choose at run time.
+//! - [`Upgrade`] is what a negotiation ends in, and the only way to the TLS connection.
+//! - [`Error`] and [`Reason`] say why there was none; [`Limits`] bound what a server may say.
+//! - [`Dialogue`] is what a protocol implements, and [`wire`] has the scanners that protocols share.
+//!
+//! Sockets are the business of the crates `starttls-std` (blocking) and its siblings.
+
+#![no_std]
+
+extern crate alloc;
+
+mod dialogue;
+mod error;
+mod limits;
+mod negotiation;
+mod policy;
+pub mod protocol;
+mod tls;
+pub mod wire;
+
+pub use dialogue::{Dialogue, Side, Step};
+pub use error::{Code, Error, Escaped, InvalidName, Reason, Reply, Text};
+pub use limits::{Limit, Limits};
+pub use negotiation::Negotiation;
+pub use policy::{Opportunistic, Outcome, Policy, Required};
+pub use protocol::Protocol;
+pub use tls::Upgrade;

@@ -1,0 +1,83 @@
+//! How much a server may say before TLS.
+
+use crate::Error;
+
+/// Bounds on everything that the server sends in the plaintext phase, each inclusive.
+///
+/// The defaults are far above what real servers send, and small enough that an endless reply ends in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in all. Default 65,536.
+    pub bytes: u32,
+    /// Bytes of one line with its end, or of one packet where the protocol is not made of lines. Default 8,192.
+    pub line: u32,
+    /// Lines, or packets, of one reply. Default 256.
+    pub lines: u32,
+    /// Replies, the greeting included. Default 8.
+    pub turns: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 65_536, line: 8_192, lines: 256, turns: 8 }
+    }
+}
+
+/// Which of the [`Limits`] the server went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// [`Limits::bytes`]
+    Bytes,
+    /// [`Limits::line`]
+    Line,
+    /// [`Limits::lines`]
+    Lines,
+    /// [`Limits::turns`]
+    Turns,
+}
+
+/// Counts what has arrived.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    limits: Limits,
+    bytes: u32,
+    line: u32,
+    lines: u32,
+    turns: u32,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, bytes: 0, line: 0, lines: 0, turns: 0 }
+    }
+
+    pub(crate) fn replies(&self) -> u32 {
+        self.turns
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<(), Error> {
+        count(&mut self.bytes, self.limits.bytes, Limit::Bytes)?;
+        count(&mut self.line, self.limits.line, Limit::Line)
+    }
+
+    /// A line ended.
+    pub(crate) fn line(&mut self) -> Result<(), Error> {
+        self.line = 0;
+        count(&mut self.lines, self.limits.lines, Limit::Lines)
+    }
+
+    /// A reply ended, and its last line with it.
+    pub(crate) fn reply(&mut self) -> Result<(), Error> {
+        self.line()?;
+        self.lines = 0;
+        count(&mut self.turns, self.limits.turns, Limit::Turns)
+    }
+}
+
+fn count(counter: &mut u32, most: u32, limit: Limit) -> Result<(), Error> {
+    if *counter >= most {
+        return Err(Error::Limit(limit));
+    }
+    *counter += 1;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The state machine that every caller drives.
+//!
+//! ```text
+//!            open() = None                      receive() = Send
+//!   new ─────────────────────────> Awaiting <──────────────────────> Sending
+//!    │                              │ │ │        poll_transmit()        ^
+//!    │ open() = Some(request)       │ │ │                               │
+//!    └──────────────────────────────┼─┼─┼───────────────────────────────┘
+//!                                   │ │ └─ receive() = Upgrade ─> Ended, yields an `Upgrade`
+//!                                   │ └─── receive() = Decline ─> Ended if opportunistic,
+//!                                   │                             Failed if required
+//!    any byte out of turn, a limit, └───── receive() = Err ─────> Failed, for good
+//!    the end of the stream
+//! ```
+
+use bytes::Bytes;
+
+use crate::limits::Meter;
+use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgrade};
+
+/// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`].
+///
+/// It holds no socket, clock or buffer that the peer can grow, and allocates nothing while the dialogue goes well.
+/// A deadline is the caller's to keep: dropping the negotiation is always safe.
+///
+/// - Outputs: [`poll_transmit`](Self::poll_transmit), [`finish`](Self::finish).
+/// - Inputs: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof).
+/// - Getters: [`wants_read`](Self::wants_read), [`awaiting`](Self::awaiting), [`advertised`](Self::advertised),
+///   [`round_trips`](Self::round_trips).
+///
+/// The loop is the same for every runtime:
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Smtp};
+/// # use std::io::{Read, Write};
+/// # fn upgrade(mut socket: impl Read + Write) -> Result<starttls::Upgrade, Box<dyn std::error::Error>> {
+/// let mut negotiation = Negotiation::required(Smtp::new("client.example")?);
+/// let mut buffer = [0; 2048];
+/// loop {
+///     if let Some(request) = negotiation.poll_transmit() {
+///         socket.write_all(&request)?;
+///     }
+///     if !negotiation.wants_read() {
+///         break Ok(negotiation.finish()?);
+///     }
+///     match socket.read(&mut buffer)? {
+///         0 => negotiation.handle_eof()?,
+///         n => negotiation.handle_input(&buffer[..n])?, // everything that the read returned
+///     }
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Negotiation<D, P: Policy> {
+    dialogue: D,
+    state: State<P::Outcome>,
+    meter: Meter,
+}
+
+#[derive(Debug)]
+enum State<O> {
+    /// This request is to be sent; the server has nothing to say until it was.
+    Sending(Bytes),
+    /// A reply is outstanding.
+    Awaiting,
+    Ended(O),
+    Failed(Error),
+}
+
+impl<D: Dialogue> Negotiation<D, Required> {
+    /// Starts a negotiation that ends in TLS or in an error.
+    pub fn required(dialogue: D) -> Self {
+        Self::new(dialogue)
+    }
+}
+
+impl<D: Dialogue> Negotiation<D, Opportunistic> {
+    /// Starts a negotiation whose caller is prepared to stay in plaintext when the server declines.
+    ///
+    /// A man in the middle can make any server seem to decline: this protects from passive listeners only.
+    pub fn opportunistic(dialogue: D) -> Self {
+        Self::new(dialogue)
+    }
+}
+
+impl<D: Dialogue, P: Policy> Negotiation<D, P> {
+    fn new(mut dialogue: D) -> Self {
+        let state = match dialogue.open() {
+            Some(request) => State::Sending(request),
+            None => State::Awaiting,
+        };
+        let meter = Meter::new(Limits::default());
+        Self { dialogue, state, meter }
+    }
+
+    /// Sets how much the server may say. For use before the first input; the default is [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.meter = Meter::new(limits);
+        self
+    }
+
+    /// The next request, if there is one: send all of it, then read.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        match &mut self.state {
+            State::Sending(request) => {
+                let request = core::mem::take(request);
+                self.state = State::Awaiting;
+                Some(request)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a reply is outstanding. When it is not and nothing is left to transmit, it is time to [`finish`](Self::finish).
+    pub fn wants_read(&self) -> bool {
+        matches!(self.state, State::Awaiting)
+    }
+
+    /// Takes everything that one read returned, however the bytes were split on their way.
+    ///
+    /// # Errors
+    /// The server broke the protocol, a limit, or the order of turns; it closed the session; or it declined and TLS is
+    /// [`Required`]. The negotiation then stays failed: every later call answers the same error.
+    pub fn handle_input(&mut self, input: &[u8]) -> Result<(), Error> {
+        if let State::Failed(error) = &self.state {
+            return Err(error.clone());
+        }
+        input.iter().try_for_each(|&byte| self.advance(byte)).map_err(|error| self.fail(error))
+    }
+
+    /// Notes that the server closed the connection. It has no right to, before TLS: this always fails.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or the earlier error of a failed negotiation.
+    pub fn handle_eof(&mut self) -> Result<(), Error> {
+        match &self.state {
+            State::Failed(error) => Err(error.clone()),
+            _ => Err(self.fail(Error::Closed)),
+        }
+    }
+
+    /// Ends the negotiation: an [`Upgrade`], or, if opportunistic, an [`Outcome`](crate::Outcome).
+    ///
+    /// # Errors
+    /// The error that the negotiation failed with, or [`Error::Unfinished`].
+    pub fn finish(self) -> Result<P::Outcome, Error> {
+        match self.state {
+            State::Ended(outcome) => Ok(outcome),
+            State::Failed(error) => Err(error),
+            State::Sending(_) | State::Awaiting => Err(Error::Unfinished),
+        }
+    }
+
+    /// The reply that is awaited or that was the last: `greeting`, or the command as it stands on the wire.
+    pub fn awaiting(&self) -> &'static str {
+        self.dialogue.awaiting()
+    }
+
+    /// Whether the server listed the upgrade among its capabilities; `None` as long as it has not listed any.
+    pub fn advertised(&self) -> Option<bool> {
+        self.dialogue.advertised()
+    }
+
+    /// How many whole replies have arrived, the greeting included.
+    pub fn round_trips(&self) -> u32 {
+        self.meter.replies()
+    }
+
+    fn advance(&mut self, byte: u8) -> Result<(), Error> {
+        if !self.wants_read() {
+            return Err(Error::Injected);
+        }
+        self.meter.byte()?;
+        match self.dialogue.receive(byte)? {
+            Step::More => return Ok(()),
+            Step::Next => return self.meter.line(),
+            Step::Send(request) => self.state = State::Sending(request),
+            Step::Upgrade => self.state = State::Ended(P::upgraded(Upgrade::new())),
+            Step::Decline(reason) => self.state = State::Ended(P::declined(reason)?),
+        }
+        self.meter.reply()
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.state = State::Failed(error.clone());
+        error
+    }
+}

@@ -1,0 +1,66 @@
+//! What a caller accepts as the end of a negotiation.
+
+use crate::{Error, Reason, Upgrade};
+
+/// TLS or nothing: the negotiation ends in an [`Upgrade`] or in an error.
+#[derive(Clone, Copy, Debug)]
+pub enum Required {}
+
+/// TLS if the server wants it: the negotiation ends in an [`Outcome`], which has to be matched.
+#[derive(Clone, Copy, Debug)]
+pub enum Opportunistic {}
+
+/// How an [`Opportunistic`] negotiation ended, `U` being what an upgrade yields and `D` what a refusal leaves.
+#[derive(Debug)]
+#[must_use = "the connection may still be in plaintext"]
+pub enum Outcome<U = Upgrade, D = Reason> {
+    /// The server is ready for TLS.
+    Upgraded(U),
+    /// The server stays in plaintext, and the connection can be used so.
+    Declined(D),
+}
+
+/// [`Required`] or [`Opportunistic`]; no other type can implement it.
+pub trait Policy: sealed::Sealed {
+    /// What [`Negotiation::finish`](crate::Negotiation::finish) yields.
+    type Outcome: core::fmt::Debug;
+
+    /// The outcome when the server agreed.
+    fn upgraded(upgrade: Upgrade) -> Self::Outcome;
+
+    /// The outcome when the server declined.
+    ///
+    /// # Errors
+    /// [`Error::Declined`] where nothing but TLS will do.
+    fn declined(reason: Reason) -> Result<Self::Outcome, Error>;
+}
+
+impl Policy for Required {
+    type Outcome = Upgrade;
+
+    fn upgraded(upgrade: Upgrade) -> Upgrade {
+        upgrade
+    }
+
+    fn declined(reason: Reason) -> Result<Upgrade, Error> {
+        Err(Error::Declined(reason))
+    }
+}
+
+impl Policy for Opportunistic {
+    type Outcome = Outcome;
+
+    fn upgraded(upgrade: Upgrade) -> Outcome {
+        Outcome::Upgraded(upgrade)
+    }
+
+    fn declined(reason: Reason) -> Result<Outcome, Error> {
+        Ok(Outcome::Declined(reason))
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Required {}
+    impl Sealed for super::Opportunistic {}
+}

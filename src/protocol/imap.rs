@@ -1,0 +1,274 @@
+//! IMAP (RFC 9051 §6.2.1, RFC 3501 §6.2.1).
+//!
+//! ```text
+//! S: * OK [CAPABILITY IMAP4rev1 STARTTLS] ready
+//! C: A7F3C CAPABILITY                              (only when asked to ask)
+//! S: * CAPABILITY IMAP4rev1 STARTTLS
+//! S: A7F3C OK done
+//! C: A7F3 STARTTLS
+//! S: A7F3 OK begin TLS negotiation now
+//! ```
+//!
+//! While a command is outstanding the server may send any number of untagged responses, with literals in them. They are
+//! passed over, but for `* BYE` and the capabilities.
+//!
+//! After TLS the client speaks first, there is no second greeting, and the client has to drop the capabilities that it
+//! saw before, those in the greeting too. Tags go on being unique within the connection (RFC 9051 §5.5).
+
+use bytes::Bytes;
+
+use super::{Knobs, Start, check, line, word};
+use crate::wire::{Excerpt, Line};
+use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+
+/// The dialogue of an IMAP client.
+///
+/// `NO` and `BAD` to STARTTLS are refusals. `* PREAUTH` is [`Reason::Preauthenticated`], since STARTTLS is not allowed in
+/// that state; `* BYE` ends the session ([`Error::Closing`]).
+#[derive(Debug)]
+pub struct Imap {
+    capability: Bytes,
+    starttls: Bytes,
+    tag: Excerpt<16>,
+    knobs: Knobs,
+    awaiting: Awaiting,
+    line: Line,
+    literal: Literal,
+    listing: Listing,
+    word: Excerpt<16>,
+    advertised: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Awaiting {
+    Greeting,
+    Capability,
+    StartTls,
+}
+
+/// How far a literal at the end of a line, `{n}`, has been read (RFC 9051 §4.3).
+#[derive(Clone, Copy, Debug)]
+enum Literal {
+    None,
+    Length(Option<u32>),
+    Announced(u32),
+    /// This many of its bytes are still to come.
+    Within(u32),
+}
+
+/// Which word of the line is next, on the way to `* CAPABILITY …` or `* OK [CAPABILITY …]`.
+#[derive(Clone, Copy, Debug)]
+enum Listing {
+    Star,
+    Response,
+    ResponseCode,
+    Capability,
+    Elsewhere,
+}
+
+impl Imap {
+    /// A client whose commands bear `tag`: 1 to 16 ASCII letters and digits.
+    ///
+    /// Who can guess the tag can write the answer before the question is asked. Take it from a random source, anew for
+    /// each connection.
+    ///
+    /// # Errors
+    /// [`InvalidName`] for any other character or length.
+    pub fn new(tag: &str) -> Result<Self, InvalidName> {
+        let tag = check("an IMAP tag", 16, "letters and digits", |byte| byte.is_ascii_alphanumeric(), tag)?;
+        Ok(Self {
+            capability: line(&[tag, "C CAPABILITY"]),
+            starttls: line(&[tag, " STARTTLS"]),
+            tag: Excerpt::of(tag.as_bytes()),
+            knobs: Knobs::default(),
+            awaiting: Awaiting::Greeting,
+            line: Line::default(),
+            literal: Literal::None,
+            listing: Listing::Star,
+            word: Excerpt::new(),
+            advertised: None,
+        })
+    }
+
+    /// Sets where to start, whether to ask for the capabilities, and whether to insist.
+    #[must_use]
+    pub fn knobs(self, knobs: Knobs) -> Self {
+        Self { knobs, ..self }
+    }
+
+    fn send_capability(&mut self) -> Bytes {
+        self.awaiting = Awaiting::Capability;
+        core::mem::take(&mut self.capability)
+    }
+
+    fn send_starttls(&mut self) -> Bytes {
+        self.awaiting = Awaiting::StartTls;
+        core::mem::take(&mut self.starttls)
+    }
+
+    /// The command that follows the greeting, or the capabilities.
+    fn next(&mut self) -> Step {
+        if self.knobs.ask && self.awaiting == Awaiting::Greeting {
+            Step::Send(self.send_capability())
+        } else if self.advertised == Some(false) && !self.knobs.insist {
+            Step::Decline(Reason::NotAdvertised)
+        } else {
+            Step::Send(self.send_starttls())
+        }
+    }
+
+    /// Takes a whole line, its literals left out.
+    fn line(&mut self) -> Result<Step, Error> {
+        let (origin, status, text) = self.parse();
+        match (self.awaiting, origin, status) {
+            (Awaiting::Greeting, Origin::Untagged, Status::Ok) => Ok(self.next()),
+            (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
+                Ok(Step::Decline(Reason::Preauthenticated(Text::new(text))))
+            }
+            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply("BYE", text))),
+            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Ok(Step::Next),
+            (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
+                self.advertised.get_or_insert(false);
+                Ok(self.next())
+            }
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
+            (_, Origin::Tagged, Status::No) => Ok(Step::Decline(Reason::Refused(reply("NO", text)))),
+            (_, Origin::Tagged, Status::Bad) => Ok(Step::Decline(Reason::Refused(reply("BAD", text)))),
+            _ => Err(Error::Unexpected(Text::new(self.line.head()))),
+        }
+    }
+
+    fn parse(&self) -> (Origin, Status, &[u8]) {
+        let head = self.line.head();
+        let tag = match self.awaiting {
+            Awaiting::Greeting => None,
+            Awaiting::Capability => head.strip_prefix(self.tag.as_bytes()).and_then(|rest| rest.strip_prefix(b"C ")),
+            Awaiting::StartTls => head.strip_prefix(self.tag.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")),
+        };
+        let (origin, response) = match (head.strip_prefix(b"* "), tag) {
+            (Some(response), _) => (Origin::Untagged, response),
+            (None, Some(response)) => (Origin::Tagged, response),
+            (None, None) => (Origin::Other, head),
+        };
+        let (status, text) = word(response);
+        let status = match () {
+            _ if status.eq_ignore_ascii_case(b"OK") => Status::Ok,
+            _ if status.eq_ignore_ascii_case(b"NO") => Status::No,
+            _ if status.eq_ignore_ascii_case(b"BAD") => Status::Bad,
+            _ if status.eq_ignore_ascii_case(b"BYE") => Status::Bye,
+            _ if status.eq_ignore_ascii_case(b"PREAUTH") => Status::Preauth,
+            _ => Status::Data,
+        };
+        (origin, status, text)
+    }
+
+    /// Whether the line, at its end, may announce a literal: the text of a status response and of `+` may not.
+    fn may_hold_literal(&self) -> bool {
+        self.awaiting != Awaiting::Greeting && matches!(self.parse(), (Origin::Untagged, Status::Data, _))
+    }
+
+    fn scan_literal(&mut self, byte: u8) {
+        self.literal = match (self.literal, byte) {
+            (_, b'{') => Literal::Length(None),
+            (Literal::Length(length), b'0'..=b'9') => {
+                // A length that overflows is over any limit: it stays at the most that there is.
+                let length = length.unwrap_or(0).saturating_mul(10).saturating_add(u32::from(byte - b'0'));
+                Literal::Length(Some(length))
+            }
+            (Literal::Length(Some(length)), b'}') => Literal::Announced(length),
+            (Literal::Announced(length), b'\r') => Literal::Announced(length),
+            _ => Literal::None,
+        };
+    }
+
+    fn scan_capabilities(&mut self, byte: u8) {
+        if !matches!(byte, b' ' | b']' | b'\r' | b'\n') {
+            return self.word.push(byte);
+        }
+        let word = self.word.as_bytes();
+        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
+        let next = match self.listing {
+            Listing::Star if is("*") => Listing::Response,
+            Listing::Response if is("OK") => Listing::ResponseCode,
+            Listing::Response if is("CAPABILITY") => Listing::Capability,
+            Listing::ResponseCode if is("[CAPABILITY") => Listing::Capability,
+            Listing::Capability => Listing::Capability,
+            _ => Listing::Elsewhere,
+        };
+        match (self.listing, next) {
+            (Listing::Capability, _) if is("STARTTLS") => self.advertised = Some(true),
+            (Listing::Capability, _) => {}
+            (_, Listing::Capability) => self.advertised = Some(false),
+            _ => {}
+        }
+        self.listing = if byte == b']' { Listing::Elsewhere } else { next };
+        self.word.clear();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Origin {
+    Untagged,
+    Tagged,
+    Other,
+}
+
+#[derive(Clone, Copy)]
+enum Status {
+    Ok,
+    No,
+    Bad,
+    Bye,
+    Preauth,
+    Data,
+}
+
+fn reply(status: &'static str, text: &[u8]) -> Reply {
+    // RFC 5530 §3: the one response code that promises that the condition will pass.
+    let temporary = word(text).0.eq_ignore_ascii_case(b"[UNAVAILABLE]");
+    Reply { code: Code::Word(status), text: Text::new(text), temporary }
+}
+
+impl Dialogue for Imap {
+    fn open(&mut self) -> Option<Bytes> {
+        match self.knobs.start {
+            Start::Greeting => None,
+            Start::AfterGreeting if self.knobs.ask => Some(self.send_capability()),
+            Start::AfterGreeting | Start::Command => Some(self.send_starttls()),
+        }
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        match self.literal {
+            Literal::Within(left) => {
+                self.literal = if left > 1 { Literal::Within(left - 1) } else { Literal::None };
+                return Ok(Step::More);
+            }
+            Literal::Announced(length) if byte == b'\n' && self.may_hold_literal() => {
+                self.literal = if length > 0 { Literal::Within(length) } else { Literal::None };
+                return Ok(Step::Next);
+            }
+            _ => self.scan_literal(byte),
+        }
+        if self.awaiting != Awaiting::StartTls {
+            self.scan_capabilities(byte);
+        }
+        if !self.line.push(byte) {
+            return Ok(Step::More);
+        }
+        self.listing = Listing::Star;
+        self.line()
+    }
+
+    fn awaiting(&self) -> &'static str {
+        match self.awaiting {
+            Awaiting::Greeting => "greeting",
+            Awaiting::Capability => "CAPABILITY",
+            Awaiting::StartTls => "STARTTLS",
+        }
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        self.advertised
+    }
+}

@@ -1,0 +1,180 @@
+//! The protocols, one file each, and [`Protocol`] to choose one at run time.
+
+use alloc::boxed::Box;
+use alloc::format;
+use core::fmt;
+use core::str::FromStr;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::{Dialogue, InvalidName};
+
+mod imap;
+mod pop3;
+mod smtp;
+
+pub use imap::Imap;
+pub use pop3::Pop3;
+pub use smtp::Smtp;
+
+/// A protocol that upgrades in band.
+///
+/// It reads from the names that `openssl s_client -starttls` and `gnutls-cli --starttls-proto` use, in any case, and
+/// displays as the first of them.
+///
+/// ```
+/// use starttls::Protocol;
+///
+/// let protocol: Protocol = "submission".parse()?;
+/// assert_eq!((protocol, protocol.name(), protocol.port()), (Protocol::Smtp, "smtp", 25));
+/// # Ok::<(), starttls::protocol::UnknownProtocol>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// SMTP: [`Smtp::new`]
+    Smtp,
+    /// LMTP: [`Smtp::lmtp`]
+    Lmtp,
+    /// IMAP: [`Imap`]
+    Imap,
+    /// POP3: [`Pop3`]
+    Pop3,
+}
+
+/// What is known of a protocol: its names, the usual one first, and its well-known ports, the default first.
+type Row = (Protocol, &'static [&'static str], &'static [u16]);
+
+const TABLE: [Row; 4] = [
+    (Protocol::Smtp, &["smtp", "submission"], &[25, 587]),
+    (Protocol::Lmtp, &["lmtp"], &[24]),
+    (Protocol::Imap, &["imap", "imap2"], &[143]),
+    (Protocol::Pop3, &["pop3"], &[110]),
+];
+
+/// What a client brings to the dialogue, for a protocol that is chosen at run time.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// The name that the client calls itself: in SMTP's EHLO, for example.
+    pub name: &'a str,
+    /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it.
+    pub seed: u64,
+    /// Where to start, and what to ask.
+    pub knobs: Knobs,
+}
+
+/// How a dialogue differs from the shortest one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Knobs {
+    /// Where to start.
+    pub start: Start,
+    /// Ask for the capabilities before the command, where the protocol does not need it: for diagnosis.
+    pub ask: bool,
+    /// Send the command although the server did not list it.
+    pub insist: bool,
+}
+
+/// Where a dialogue starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// On a new connection.
+    #[default]
+    Greeting,
+    /// The caller has read the greeting.
+    AfterGreeting,
+    /// The caller knows the capabilities, or repeats a command that was refused for a while.
+    Command,
+}
+
+impl Protocol {
+    /// Every protocol there is.
+    pub fn all() -> impl Iterator<Item = Protocol> {
+        TABLE.iter().map(|row| row.0)
+    }
+
+    /// The usual name.
+    pub fn name(self) -> &'static str {
+        self.row().1[0]
+    }
+
+    /// All names, the usual one first.
+    pub fn names(self) -> &'static [&'static str] {
+        self.row().1
+    }
+
+    /// The default port.
+    pub fn port(self) -> u16 {
+        self.row().2[0]
+    }
+
+    /// The protocol whose well-known port this is.
+    pub fn from_port(port: u16) -> Option<Self> {
+        TABLE.iter().find(|row| row.2.contains(&port)).map(|row| row.0)
+    }
+
+    /// The dialogue, for a [`Negotiation`](crate::Negotiation).
+    ///
+    /// # Errors
+    /// [`InvalidName`] if the client's name has characters that must not get onto the wire.
+    pub fn dialogue(self, client: &Client<'_>) -> Result<Box<dyn Dialogue + Send>, InvalidName> {
+        Ok(match self {
+            Protocol::Smtp => Box::new(Smtp::new(client.name)?.knobs(client.knobs)),
+            Protocol::Lmtp => Box::new(Smtp::lmtp(client.name)?.knobs(client.knobs)),
+            Protocol::Imap => Box::new(Imap::new(&format!("{:X}", client.seed))?.knobs(client.knobs)),
+            Protocol::Pop3 => Box::new(Pop3::new().knobs(client.knobs)),
+        })
+    }
+
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
+        let named = |row: &&Row| row.1.iter().any(|known| known.eq_ignore_ascii_case(name));
+        TABLE.iter().find(named).map(|row| row.0).ok_or(UnknownProtocol)
+    }
+}
+
+/// The name is of no protocol that this crate knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("unknown protocol")]
+pub struct UnknownProtocol;
+
+/// Passes a name of the caller's on, if all its characters may get onto the wire.
+fn check<'a>(
+    what: &'static str,
+    most: usize,
+    allowed: &'static str,
+    is_allowed: impl Fn(u8) -> bool,
+    name: &'a str,
+) -> Result<&'a str, InvalidName> {
+    if (1..=most).contains(&name.len()) && name.bytes().all(is_allowed) {
+        Ok(name)
+    } else {
+        Err(InvalidName { what, most, allowed })
+    }
+}
+
+/// A command line, built before the dialogue begins.
+fn line(parts: &[&str]) -> Bytes {
+    Bytes::from([&parts.concat(), "\r\n"].concat())
+}
+
+/// The first word, and what stands behind its space.
+fn word(line: &[u8]) -> (&[u8], &[u8]) {
+    match line.iter().position(|&byte| byte == b' ') {
+        Some(space) => (&line[..space], &line[space + 1..]),
+        None => (line, b""),
+    }
+}

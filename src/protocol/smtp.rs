@@ -1,0 +1,187 @@
+//! SMTP (RFC 5321, RFC 3207) and LMTP (RFC 2033).
+//!
+//! ```text
+//! S: 220 mail.example ESMTP
+//! C: EHLO client.example            (LHLO in LMTP)
+//! S: 250-mail.example
+//! S: 250-PIPELINING
+//! S: 250 STARTTLS                   (in any line but the first)
+//! C: STARTTLS
+//! S: 220 2.0.0 Ready to start TLS
+//! ```
+//!
+//! After TLS the client speaks first: it says EHLO (LHLO) again, and drops all that the server said before (RFC 3207
+//! §4.2). There is no second greeting.
+//!
+//! EHLO and STARTTLS are not pipelined: both have to be the last command of a group (RFC 2920 §3.1).
+
+use bytes::Bytes;
+
+use super::{Knobs, Start, check, line, word};
+use crate::wire::{Excerpt, Line};
+use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+
+/// The dialogue of an SMTP or LMTP client.
+///
+/// Refusals: 4xx is temporary, and the command may be repeated on the same connection, by a new negotiation with
+/// [`Start::Command`]; 5xx is permanent. A greeting other than 220 and a 421 anywhere end the session
+/// ([`Error::Closing`]).
+#[derive(Debug)]
+pub struct Smtp {
+    hello: Bytes,
+    verb: &'static str,
+    knobs: Knobs,
+    awaiting: Awaiting,
+    /// Of each line, the code and the keyword.
+    line: Line<16>,
+    /// The code of the reply's earlier lines.
+    code: Option<u16>,
+    /// The reply as it came.
+    reply: Excerpt<256>,
+    advertised: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Awaiting {
+    Greeting,
+    Hello,
+    StartTls,
+}
+
+impl Smtp {
+    /// SMTP (RFC 5321) for a client that calls itself `name` in EHLO: its domain name, or an address as `[192.0.2.1]`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] for a name with characters that neither has.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        Self::with_verb("EHLO", name)
+    }
+
+    /// LMTP (RFC 2033): the same dialogue, with LHLO for EHLO.
+    ///
+    /// # Errors
+    /// [`InvalidName`], as for [`new`](Self::new).
+    pub fn lmtp(name: &str) -> Result<Self, InvalidName> {
+        Self::with_verb("LHLO", name)
+    }
+
+    fn with_verb(verb: &'static str, name: &str) -> Result<Self, InvalidName> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        let name = check("the name of an SMTP client", 255, "letters, digits and .-_:[]", allowed, name)?;
+        Ok(Self {
+            hello: line(&[verb, " ", name]),
+            verb,
+            knobs: Knobs::default(),
+            awaiting: Awaiting::Greeting,
+            line: Line::default(),
+            code: None,
+            reply: Excerpt::new(),
+            advertised: None,
+        })
+    }
+
+    /// Sets where to start, and whether to insist. EHLO asks for the capabilities anyway, so `ask` changes nothing.
+    #[must_use]
+    pub fn knobs(self, knobs: Knobs) -> Self {
+        Self { knobs, ..self }
+    }
+
+    fn send_hello(&mut self) -> Bytes {
+        self.awaiting = Awaiting::Hello;
+        core::mem::take(&mut self.hello)
+    }
+
+    fn send_starttls(&mut self) -> Bytes {
+        self.awaiting = Awaiting::StartTls;
+        Bytes::from_static(b"STARTTLS\r\n")
+    }
+
+    /// Takes a whole line: `250-text`, `250 text` or `250` (RFC 5321 §4.2).
+    fn line(&mut self) -> Result<Step, Error> {
+        let (code, goes_on, text) = parse(self.line.head()).ok_or_else(|| self.unexpected())?;
+        match self.code {
+            // The first line of the reply to EHLO is the server's name, which may be anything.
+            None => self.code = Some(code),
+            Some(first) if first != code => return Err(self.unexpected()),
+            Some(_) if self.awaiting == Awaiting::Hello && word(text).0.eq_ignore_ascii_case(b"STARTTLS") => {
+                self.advertised = Some(true);
+            }
+            Some(_) => {}
+        }
+        if goes_on {
+            return Ok(Step::Next);
+        }
+        let step = self.reply(code);
+        self.code = None;
+        self.reply.clear();
+        step
+    }
+
+    /// Takes a whole reply.
+    fn reply(&mut self, code: u16) -> Result<Step, Error> {
+        match (self.awaiting, code) {
+            (Awaiting::Greeting, 220) => Ok(Step::Send(self.send_hello())),
+            (Awaiting::Hello, 250) => {
+                let advertised = *self.advertised.get_or_insert(false);
+                if advertised || self.knobs.insist {
+                    Ok(Step::Send(self.send_starttls()))
+                } else {
+                    Ok(Step::Decline(Reason::NotAdvertised))
+                }
+            }
+            (Awaiting::StartTls, 220) => Ok(Step::Upgrade),
+            (_, 421) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(self.refusal(code))),
+            (_, 400..=599) => Ok(Step::Decline(Reason::Refused(self.refusal(code)))),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn refusal(&self, code: u16) -> Reply {
+        let text = self.reply.as_bytes().get(4..).unwrap_or_default().trim_ascii_end();
+        Reply { code: Code::Number(code), text: Text::new(text), temporary: code < 500 }
+    }
+
+    fn unexpected(&self) -> Error {
+        Error::Unexpected(Text::new(self.reply.as_bytes().trim_ascii_end()))
+    }
+}
+
+impl Dialogue for Smtp {
+    fn open(&mut self) -> Option<Bytes> {
+        match self.knobs.start {
+            Start::Greeting => None,
+            Start::AfterGreeting => Some(self.send_hello()),
+            Start::Command => Some(self.send_starttls()),
+        }
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        self.reply.push(byte);
+        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        match self.awaiting {
+            Awaiting::Greeting => "greeting",
+            Awaiting::Hello => self.verb,
+            Awaiting::StartTls => "STARTTLS",
+        }
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        self.advertised
+    }
+}
+
+fn parse(line: &[u8]) -> Option<(u16, bool, &[u8])> {
+    let (code, rest) = line.split_at_checked(3)?;
+    let (goes_on, text) = match rest {
+        [] => (false, rest),
+        [b' ', text @ ..] => (false, text),
+        [b'-', text @ ..] => (true, text),
+        _ => return None,
+    };
+    let [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] = code else { return None };
+    let code = code.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    Some((code, goes_on, text))
+}

@@ -1,0 +1,89 @@
+//! The hand-off to TLS.
+
+/// The server agreed: the next bytes on the connection, in both directions, are TLS.
+///
+/// Only a finished [`Negotiation`](crate::Negotiation) yields one, it can be used once, and it is the way to a TLS
+/// connection, so no program can start TLS early, start it twice, or forget that it has to.
+///
+/// It cannot be made by hand:
+///
+/// ```compile_fail,E0451
+/// let upgrade = starttls::Upgrade { private: () };
+/// ```
+///
+/// nor cloned:
+///
+/// ```compile_fail,E0599
+/// fn twice(upgrade: starttls::Upgrade) -> [starttls::Upgrade; 2] {
+///     [upgrade.clone(), upgrade]
+/// }
+/// ```
+///
+/// nor used twice:
+///
+/// ```compile_fail,E0382
+/// fn twice(upgrade: starttls::Upgrade) -> [starttls::Upgrade; 2] {
+///     [upgrade, upgrade]
+/// }
+/// ```
+///
+/// nor ignored:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// fn forget(negotiation: starttls::Negotiation<starttls::protocol::Smtp, starttls::Required>) -> Result<(), starttls::Error> {
+///     negotiation.finish()?;
+///     Ok(())
+/// }
+/// ```
+///
+/// and a negotiation that has ended is gone:
+///
+/// ```compile_fail,E0382
+/// fn again(mut negotiation: starttls::Negotiation<starttls::protocol::Smtp, starttls::Required>) {
+///     let _upgrade = negotiation.finish();
+///     negotiation.poll_transmit();
+/// }
+/// ```
+///
+/// The same programs without their mistake compile:
+///
+/// ```
+/// #![deny(unused_must_use)]
+/// fn once(upgrade: starttls::Upgrade) -> [starttls::Upgrade; 1] {
+///     [upgrade]
+/// }
+/// fn end(mut negotiation: starttls::Negotiation<starttls::protocol::Smtp, starttls::Required>) -> Result<starttls::Upgrade, starttls::Error> {
+///     negotiation.poll_transmit();
+///     let upgrade = negotiation.finish()?;
+///     Ok(upgrade)
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "the server waits for the ClientHello: nothing but TLS may be sent now"]
+pub struct Upgrade {
+    private: (),
+}
+
+impl Upgrade {
+    pub(crate) fn new() -> Self {
+        Self { private: () }
+    }
+
+    /// Makes the TLS connection for this upgrade.
+    ///
+    /// `name` is the name that the certificate must hold: the one that the user asked for, never one that the server
+    /// gave in the clear.
+    ///
+    /// # Errors
+    /// Those of [`rustls::ClientConnection::new`], for a configuration that cannot work.
+    #[cfg(all(feature = "rustls", feature = "std"))]
+    pub fn client_connection(
+        self,
+        config: alloc::sync::Arc<rustls::ClientConfig>,
+        name: rustls::pki_types::ServerName<'static>,
+    ) -> Result<rustls::ClientConnection, rustls::Error> {
+        let Self { private: () } = self;
+        rustls::ClientConnection::new(config, name)
+    }
+}

@@ -1,0 +1,5 @@
+//! The scanners that several protocols share.
+
+mod line;
+
+pub use line::{Excerpt, Line};

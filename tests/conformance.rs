@@ -1,0 +1,132 @@
+//! Plays every transcript under `tests/transcripts` whole, split at every point, byte by byte, and cut off at every byte.
+
+use std::path::PathBuf;
+
+use starttls::{Dialogue, Error, Negotiation, Protocol};
+use starttls_replay::{Transcript, Verdict, drive};
+
+struct Case {
+    path: PathBuf,
+    protocol: Protocol,
+    transcript: Transcript,
+}
+
+impl Case {
+    fn dialogue(&self) -> Box<dyn Dialogue + Send> {
+        self.protocol.dialogue(&self.transcript.identity()).expect("a valid client")
+    }
+
+    fn required(&self, turns: &[Vec<&[u8]>], eof: bool) -> Verdict {
+        drive(Negotiation::required(self.dialogue()), turns, eof)
+    }
+
+    fn whole(&self) -> Vec<Vec<&[u8]>> {
+        self.transcript.server().map(|turn| vec![turn]).collect()
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut cases = Vec::new();
+    for protocol in Protocol::all() {
+        let folder = root.join(protocol.name());
+        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        for entry in entries {
+            let path = entry.expect("a readable folder").path();
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let transcript = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            cases.push(Case { path, protocol, transcript });
+        }
+    }
+    cases
+}
+
+/// The words of a transcript's last line.
+fn words(end: &Result<String, Error>) -> String {
+    match end {
+        Ok(_) => "upgraded".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_transcript_ends_as_it_says() {
+    let cases = cases();
+    let mut wrong = 0;
+    for case in &cases {
+        let verdict = case.required(&case.whole(), false);
+        let said: Vec<_> = case.transcript.client().collect();
+        let turns = case.transcript.server().count();
+        let complete = verdict.end.is_err() || verdict.round_trips as usize == turns;
+        if words(&verdict.end) != case.transcript.outcome || verdict.sent != said || !complete {
+            println!("{} ends otherwise:\n{verdict:#?}\n", case.path.display());
+            wrong += 1;
+        }
+    }
+    println!("{} transcripts", cases.len());
+    assert!(cases.len() >= 100, "transcripts are missing");
+    assert_eq!(wrong, 0, "transcripts that end otherwise");
+}
+
+#[test]
+fn a_server_that_declines_leaves_an_opportunistic_client_in_plaintext() {
+    let mut declined = 0;
+    for case in cases() {
+        let verdict = drive(Negotiation::opportunistic(case.dialogue()), &case.whole(), false);
+        let required = case.required(&case.whole(), false);
+        match required.end {
+            Err(Error::Declined(reason)) => {
+                declined += 1;
+                assert_eq!(verdict.end, Ok(format!("Declined({reason:?})")), "{}", case.path.display());
+            }
+            Ok(_) => assert_eq!(verdict.end, Ok("Upgraded(Upgrade { private: () })".to_owned())),
+            Err(error) => assert_eq!(verdict.end, Err(error), "{}", case.path.display()),
+        }
+    }
+    assert!(declined >= 5, "only {declined} transcripts decline");
+}
+
+#[test]
+fn splitting_never_changes_the_outcome() {
+    let mut splits = 0;
+    for case in cases() {
+        let expected = case.required(&case.whole(), false);
+        for (number, turn) in case.transcript.server().enumerate() {
+            for at in 0..=turn.len() {
+                let (front, back) = turn.split_at(at);
+                let mut turns = case.whole();
+                turns[number] = vec![front, back];
+                assert_eq!(case.required(&turns, false), expected, "{} turn {number} at {at}", case.path.display());
+                splits += 1;
+            }
+        }
+        let bytes: Vec<Vec<&[u8]>> = case.transcript.server().map(|turn| turn.chunks(1).collect()).collect();
+        assert_eq!(case.required(&bytes, false), expected, "{} byte by byte", case.path.display());
+    }
+    println!("{splits} splits");
+    assert!(splits > 1000);
+}
+
+#[test]
+fn a_stream_that_is_cut_off_is_closed() {
+    let mut cuts = 0;
+    for case in cases() {
+        let verdict = case.required(&case.whole(), false);
+        let turns: Vec<&[u8]> = case.transcript.server().collect();
+        for number in 0..turns.len() {
+            for at in 0..=turns[number].len() {
+                let mut cut: Vec<Vec<&[u8]>> = turns[..number].iter().map(|turn| vec![*turn]).collect();
+                cut.push(vec![&turns[number][..at]]);
+                let end = case.required(&cut, true).end;
+                let whole = number == turns.len() - 1 && at == turns[number].len();
+                // Bytes out of turn and limits may end a dialogue early. All else is decided by its very last byte.
+                let early = matches!(verdict.end, Err(Error::Injected | Error::Limit(_))) && end == verdict.end;
+                let expected = if whole && verdict.end.is_err() { &verdict.end } else { &Err(Error::Closed) };
+                assert!(early || end == *expected, "{} turn {number} cut at {at}: {end:?}", case.path.display());
+                cuts += 1;
+            }
+        }
+    }
+    println!("{cuts} cuts");
+    assert!(cuts > 1000);
+}

@@ -1,0 +1,117 @@
+//! Transcripts as data.
+
+use std::str::FromStr;
+
+use starttls::protocol::{Client, Knobs, Start};
+
+/// One recorded dialogue.
+#[derive(Clone, Debug)]
+pub struct Transcript {
+    /// The comments: where the dialogue is from.
+    pub source: Vec<String>,
+    /// How the client is set up.
+    pub knobs: Knobs,
+    /// What was said, neighbouring lines of one side in one turn.
+    pub turns: Vec<Turn>,
+    /// `upgraded`, or the text of the reason or error that it ends in.
+    pub outcome: String,
+}
+
+/// What one side said before the other answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The client spoke.
+    Client(Vec<u8>),
+    /// The server spoke.
+    Server(Vec<u8>),
+}
+
+impl Transcript {
+    /// The client that the transcripts were recorded with.
+    pub fn identity(&self) -> Client<'static> {
+        Client { name: "client.example", seed: 0xA7F3, knobs: self.knobs }
+    }
+
+    /// The turns of the server.
+    pub fn server(&self) -> impl Iterator<Item = &[u8]> {
+        self.turns.iter().filter_map(|turn| if let Turn::Server(bytes) = turn { Some(&bytes[..]) } else { None })
+    }
+
+    /// The turns of the client.
+    pub fn client(&self) -> impl Iterator<Item = &[u8]> {
+        self.turns.iter().filter_map(|turn| if let Turn::Client(bytes) = turn { Some(&bytes[..]) } else { None })
+    }
+
+    fn push(&mut self, turn: Turn) {
+        match (self.turns.last_mut(), turn) {
+            (Some(Turn::Client(said)), Turn::Client(more)) | (Some(Turn::Server(said)), Turn::Server(more)) => {
+                said.extend(more);
+            }
+            (_, turn) => self.turns.push(turn),
+        }
+    }
+}
+
+impl FromStr for Transcript {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut transcript =
+            Transcript { source: Vec::new(), knobs: Knobs::default(), turns: Vec::new(), outcome: String::new() };
+        for (number, line) in text.lines().enumerate() {
+            let at = |error: &str| format!("line {}: {error}: {line}", number + 1);
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            match key {
+                "" => {}
+                "#" => transcript.source.push(value.to_owned()),
+                "knobs:" => transcript.knobs = knobs(value).ok_or_else(|| at("unknown knob"))?,
+                "C:" | "C." | "S:" | "S." => {
+                    let mut bytes = unescape(value).ok_or_else(|| at("bad escape"))?;
+                    if key.ends_with(':') {
+                        bytes.extend(b"\r\n");
+                    }
+                    transcript.push(if key.starts_with('C') { Turn::Client(bytes) } else { Turn::Server(bytes) });
+                }
+                "=" => transcript.outcome = value.to_owned(),
+                _ => return Err(at("unknown key")),
+            }
+        }
+        if transcript.outcome.is_empty() { Err("no outcome".to_owned()) } else { Ok(transcript) }
+    }
+}
+
+fn knobs(words: &str) -> Option<Knobs> {
+    let mut knobs = Knobs::default();
+    for word in words.split_whitespace() {
+        match word {
+            "ask" => knobs.ask = true,
+            "insist" => knobs.insist = true,
+            "after-greeting" => knobs.start = Start::AfterGreeting,
+            "at-command" => knobs.start = Start::Command,
+            _ => return None,
+        }
+    }
+    Some(knobs)
+}
+
+fn unescape(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next()? {
+                b'r' => b'\r',
+                b'n' => b'\n',
+                b't' => b'\t',
+                b'\\' => b'\\',
+                b'x' => {
+                    let digits = [rest.next()?, rest.next()?];
+                    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+                }
+                _ => return None,
+            },
+            byte => byte,
+        });
+    }
+    Some(bytes)
+}

@@ -1,0 +1,82 @@
+//! Why there is no TLS stream.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why an upgrade over a socket failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host has no address that can be found out.
+    #[error("cannot resolve {host}: {source}")]
+    Resolve {
+        /// As the caller gave it.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// None of the host's addresses answered.
+    #[error("cannot connect: {}", list(failures))]
+    Connect {
+        /// What each of them said, in the order of the attempts.
+        failures: Vec<(SocketAddr, io::Error)>,
+    },
+    /// The dialogue before TLS failed.
+    #[error("{awaiting}: {source}")]
+    Negotiation {
+        /// The reply that was awaited.
+        awaiting: &'static str,
+        /// The reason.
+        source: starttls::Error,
+    },
+    /// The deadline passed.
+    #[error("{stage}: the deadline passed")]
+    Timeout {
+        /// `resolve`, `connect`, the reply that was awaited, or `TLS`.
+        stage: &'static str,
+    },
+    /// The connection broke.
+    #[error("{stage}: {source}")]
+    Io {
+        /// As for [`Timeout`](Self::Timeout).
+        stage: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The TLS handshake failed, the certificate's verification included.
+    #[error("TLS: {0}")]
+    Tls(rustls::Error),
+}
+
+impl Error {
+    /// How far the upgrade got: `resolve`, `connect`, the reply that was awaited, or `TLS`.
+    pub fn stage(&self) -> &'static str {
+        match self {
+            Error::Resolve { .. } => "resolve",
+            Error::Connect { .. } => "connect",
+            Error::Negotiation { awaiting: stage, .. } | Error::Timeout { stage } | Error::Io { stage, .. } => stage,
+            Error::Tls(_) => "TLS",
+        }
+    }
+
+    pub(crate) fn during(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| match source.kind() {
+            // What a socket says when its time is up: the first on Unix, the second on Windows.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::Timeout { stage },
+            _ => match source.downcast() {
+                Ok(error) => Error::Tls(error),
+                Err(source) => Error::Io { stage, source },
+            },
+        }
+    }
+}
+
+fn list(failures: &[(SocketAddr, io::Error)]) -> String {
+    let mut list = String::new();
+    for (address, error) in failures {
+        let separator = if list.is_empty() { "" } else { "; " };
+        let _ = write!(list, "{separator}{address}: {error}");
+    }
+    if list.is_empty() { "the host has no address".to_owned() } else { list }
+}

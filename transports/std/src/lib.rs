@@ -1,0 +1,204 @@
+//! STARTTLS over blocking sockets: a plaintext connection goes in, a verified TLS stream comes out.
+//!
+//! ```no_run
+//! use std::{sync::Arc, time::Duration};
+//! use starttls::{Negotiation, protocol::Smtp};
+//! use starttls_std::Upgrader;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let config: Arc<rustls::ClientConfig> = todo!();
+//! let upgrader = Upgrader::new(config, "mail.example".try_into()?, Duration::from_secs(30));
+//! let socket = upgrader.connect("mail.example", 587)?;
+//! let tls = upgrader.upgrade(socket, Negotiation::required(Smtp::new("client.example")?))?;
+//! // `tls` is `Read + Write`, its handshake is complete and its certificate verified.
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod stream;
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Reason, Required, Side, Upgrade};
+
+pub use error::Error;
+use stream::Timed;
+pub use stream::{Stream, Untimed};
+
+/// A TLS stream whose handshake is complete.
+///
+/// A read at the end of the stream gives `Ok(0)` if the server said close_notify, and
+/// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream was cut off.
+pub type TlsStream<S> = StreamOwned<ClientConnection, S>;
+
+/// A connection that the server left in plaintext, ready for use.
+#[derive(Debug)]
+pub struct Declined<S> {
+    /// The connection. Not a byte of what the server says next has been read from it.
+    pub stream: S,
+    /// Why the server declined.
+    pub reason: Reason,
+    /// Whether the server listed the upgrade among its capabilities; `None` if it has not listed any.
+    pub advertised: Option<bool>,
+}
+
+/// One upgrade, from the first packet to the end of the TLS handshake, under one deadline.
+pub struct Upgrader {
+    config: Arc<ClientConfig>,
+    server_name: ServerName<'static>,
+    deadline: Instant,
+    tap: Option<Tap>,
+}
+
+type Tap = Box<dyn FnMut(Side, &[u8]) + Send>;
+
+impl Upgrader {
+    /// Sets the clock: everything that follows has to be done within `timeout`.
+    ///
+    /// `server_name` is the name that the certificate must hold, whatever the address connected to.
+    pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
+        Self { config, server_name, deadline: Instant::now() + timeout, tap: None }
+    }
+
+    /// Shows `tap` every plaintext byte, as it is sent and received.
+    #[must_use]
+    pub fn tap(self, tap: impl FnMut(Side, &[u8]) + Send + 'static) -> Self {
+        Self { tap: Some(Box::new(tap)), ..self }
+    }
+
+    /// Resolves `host` and connects to the first of its addresses that answers. Each gets an equal part of the time left.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`] with what every address said, [`Error::Timeout`].
+    pub fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
+        let addresses = self.resolve(host, port)?;
+        let mut failures = Vec::new();
+        for (tried, &address) in addresses.iter().enumerate() {
+            let share = self.left("connect")? / (addresses.len() - tried) as u32;
+            match TcpStream::connect_timeout(&address, share) {
+                Ok(stream) => {
+                    // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
+                    stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
+                    return Ok(stream);
+                }
+                Err(error) => failures.push((address, error)),
+            }
+        }
+        self.left("connect")?;
+        Err(Error::Connect { failures })
+    }
+
+    /// Upgrades `stream`, or fails and closes it.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`] but those of [`connect`](Self::connect).
+    pub fn upgrade<S: Stream, D: Dialogue>(
+        mut self,
+        mut stream: S,
+        mut negotiation: Negotiation<D, Required>,
+    ) -> Result<TlsStream<S>, Error> {
+        let upgrade = self.negotiate(&mut stream, &mut negotiation).and_then(|()| finish(negotiation))?;
+        self.handshake(stream, upgrade)
+    }
+
+    /// Upgrades `stream`, or gives it back if the server declines.
+    ///
+    /// # Errors
+    /// As for [`upgrade`](Self::upgrade); the connection is then closed.
+    pub fn try_upgrade<S: Stream, D: Dialogue>(
+        mut self,
+        mut stream: S,
+        mut negotiation: Negotiation<D, Opportunistic>,
+    ) -> Result<Outcome<TlsStream<S>, Declined<S>>, Error> {
+        self.negotiate(&mut stream, &mut negotiation)?;
+        let advertised = negotiation.advertised();
+        match finish(negotiation)? {
+            Outcome::Upgraded(upgrade) => self.handshake(stream, upgrade).map(Outcome::Upgraded),
+            Outcome::Declined(reason) => Ok(Outcome::Declined(Declined { stream, reason, advertised })),
+        }
+    }
+
+    /// The first half of an upgrade: the plaintext dialogue, until `negotiation` can be finished.
+    ///
+    /// # Errors
+    /// [`Error::Negotiation`], [`Error::Timeout`], [`Error::Io`].
+    pub fn negotiate<S: Stream, D: Dialogue, P: Policy>(
+        &mut self,
+        stream: &mut S,
+        negotiation: &mut Negotiation<D, P>,
+    ) -> Result<(), Error> {
+        let mut buffer = [0; 4096];
+        let mut stream = Timed::new(stream, self.deadline)?;
+        loop {
+            let stage = negotiation.awaiting();
+            if let Some(request) = negotiation.poll_transmit() {
+                stream.write_all(&request).and_then(|()| stream.flush()).map_err(Error::during(stage))?;
+                self.show(Side::Client, &request);
+            }
+            if !negotiation.wants_read() {
+                return Ok(());
+            }
+            let received = match stream.read(&mut buffer).map_err(Error::during(stage))? {
+                0 => negotiation.handle_eof(),
+                n => {
+                    self.show(Side::Server, &buffer[..n]);
+                    negotiation.handle_input(&buffer[..n])
+                }
+            };
+            received.map_err(|source| Error::Negotiation { awaiting: stage, source })?;
+        }
+    }
+
+    /// The second half of an upgrade: the TLS handshake, to its end.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::Timeout`], [`Error::Io`].
+    pub fn handshake<S: Stream>(self, mut stream: S, upgrade: Upgrade) -> Result<TlsStream<S>, Error> {
+        let mut connection = upgrade.client_connection(self.config, self.server_name).map_err(Error::Tls)?;
+        let mut timed = Timed::new(&mut stream, self.deadline)?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut timed).map_err(Error::during("TLS"))?;
+        }
+        drop(timed);
+        Ok(StreamOwned::new(connection, stream))
+    }
+
+    /// Resolution cannot be interrupted, so it has a thread to itself, which is left behind when time is up.
+    fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![(address, port).into()]);
+        }
+        let failed = |source| Error::Resolve { host: host.to_owned(), source };
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let name = host.to_owned();
+        std::thread::Builder::new()
+            .spawn(move || sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter)))
+            .map_err(failed)?;
+        match receiver.recv_timeout(self.left("resolve")?) {
+            Ok(addresses) => addresses.map_err(failed),
+            Err(_) => Err(Error::Timeout { stage: "resolve" }),
+        }
+    }
+
+    fn left(&self, stage: &'static str) -> Result<Duration, Error> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(Error::Timeout { stage }) } else { Ok(left) }
+    }
+
+    fn show(&mut self, side: Side, bytes: &[u8]) {
+        if let Some(tap) = &mut self.tap {
+            tap(side, bytes);
+        }
+    }
+}
+
+fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
+    let awaiting = negotiation.awaiting();
+    negotiation.finish().map_err(|source| Error::Negotiation { awaiting, source })
+}

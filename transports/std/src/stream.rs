@@ -1,0 +1,143 @@
+//! Streams, and the time that they may take.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::Error;
+
+/// A blocking stream whose reads and writes can be bounded in time. The methods are those of [`TcpStream`].
+pub trait Stream: Read + Write {
+    /// The bound on a read, if there is one.
+    ///
+    /// # Errors
+    /// Those of the operating system, as for the other methods.
+    fn read_timeout(&self) -> io::Result<Option<Duration>>;
+    /// The bound on a write, if there is one.
+    fn write_timeout(&self) -> io::Result<Option<Duration>>;
+    /// Bounds the next reads.
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+    /// Bounds the next writes.
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+macro_rules! socket {
+    ($socket:ty) => {
+        impl Stream for $socket {
+            fn read_timeout(&self) -> io::Result<Option<Duration>> {
+                self.read_timeout()
+            }
+
+            fn write_timeout(&self) -> io::Result<Option<Duration>> {
+                self.write_timeout()
+            }
+
+            fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                self.set_read_timeout(timeout)
+            }
+
+            fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                self.set_write_timeout(timeout)
+            }
+        }
+    };
+}
+
+socket!(TcpStream);
+#[cfg(unix)]
+socket!(UnixStream);
+
+/// Any other `Read + Write`: the deadline is looked at between reads and writes, but cannot cut one short.
+#[derive(Debug)]
+pub struct Untimed<S>(pub S);
+
+impl<S: Read> Read for Untimed<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<S: Write> Write for Untimed<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<S: Read + Write> Stream for Untimed<S> {
+    fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
+
+    fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
+
+    fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A stream under a deadline. Each read and write gets what is left of the time; the stream's own bounds are put back
+/// at the end.
+pub(crate) struct Timed<'a, S: Stream> {
+    stream: &'a mut S,
+    deadline: Instant,
+    own: [Option<Duration>; 2],
+}
+
+impl<'a, S: Stream> Timed<'a, S> {
+    pub(crate) fn new(stream: &'a mut S, deadline: Instant) -> Result<Self, Error> {
+        let own = stream.read_timeout().and_then(|read| Ok([read, stream.write_timeout()?]));
+        Ok(Self { own: own.map_err(Error::during("connect"))?, stream, deadline })
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl<S: Stream> Drop for Timed<'_, S> {
+    fn drop(&mut self) {
+        // On a socket that is broken there is nothing left to put back.
+        let [read, write] = self.own;
+        let _ = self.stream.set_read_timeout(read).and_then(|()| self.stream.set_write_timeout(write));
+    }
+}
+
+impl<S: Stream> Read for Timed<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl<S: Stream> Write for Timed<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write_vectored(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
