@@ -162,7 +162,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         self.dialogue.advertised()
     }
 
-    /// How many whole replies have arrived, the greeting included.
+    /// How many replies have arrived that the protocol allows, the greeting included.
     pub fn round_trips(&self) -> u32 {
         self.meter.replies()
     }
@@ -172,14 +172,16 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
             return Err(Error::Injected);
         }
         self.meter.byte()?;
-        match self.dialogue.receive(byte)? {
+        let state = match self.dialogue.receive(byte)? {
             Step::More => return Ok(()),
             Step::Next => return self.meter.line(),
-            Step::Send(request) => self.state = State::Sending(request),
-            Step::Upgrade => self.state = State::Ended(P::upgraded(Upgrade::new())),
-            Step::Decline(reason) => self.state = State::Ended(P::declined(reason)?),
-        }
-        self.meter.reply()
+            Step::Send(request) => Ok(State::Sending(request)),
+            Step::Upgrade => Ok(State::Ended(P::upgraded(Upgrade::new()))),
+            Step::Decline(reason) => P::declined(reason).map(State::Ended),
+        };
+        self.meter.reply()?;
+        self.state = state?;
+        Ok(())
     }
 
     fn fail(&mut self, error: Error) -> Error {

@@ -7,8 +7,8 @@
 ///
 /// It cannot be made by hand:
 ///
-/// ```compile_fail,E0451
-/// let upgrade = starttls::Upgrade { private: () };
+/// ```compile_fail,E0423
+/// let upgrade = starttls::Upgrade(());
 /// ```
 ///
 /// nor cloned:
@@ -61,13 +61,11 @@
 /// ```
 #[derive(Debug)]
 #[must_use = "the server waits for the ClientHello: nothing but TLS may be sent now"]
-pub struct Upgrade {
-    private: (),
-}
+pub struct Upgrade(());
 
 impl Upgrade {
     pub(crate) fn new() -> Self {
-        Self { private: () }
+        Self(())
     }
 
     /// Makes the TLS connection for this upgrade.
@@ -83,7 +81,7 @@ impl Upgrade {
         config: alloc::sync::Arc<rustls::ClientConfig>,
         name: rustls::pki_types::ServerName<'static>,
     ) -> Result<rustls::ClientConnection, rustls::Error> {
-        let Self { private: () } = self;
+        let Self(()) = self;
         rustls::ClientConnection::new(config, name)
     }
 }

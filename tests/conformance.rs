@@ -79,7 +79,7 @@ fn a_server_that_declines_leaves_an_opportunistic_client_in_plaintext() {
                 declined += 1;
                 assert_eq!(verdict.end, Ok(format!("Declined({reason:?})")), "{}", case.path.display());
             }
-            Ok(_) => assert_eq!(verdict.end, Ok("Upgraded(Upgrade { private: () })".to_owned())),
+            Ok(_) => assert_eq!(verdict.end, Ok("Upgraded(Upgrade(()))".to_owned())),
             Err(error) => assert_eq!(verdict.end, Err(error), "{}", case.path.display()),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A private certification authority.
@@ -17,7 +17,7 @@ pub struct Authority {
 pub enum Flaw {
     /// Nothing is: it is for `localhost` and 127.0.0.1.
     None,
-    /// It expired in 2020.
+    /// It expired in 2021.
     Expired,
     /// It is for `other.example`.
     WrongName,
@@ -25,15 +25,20 @@ pub enum Flaw {
 
 impl Default for Authority {
     fn default() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Private CA");
-        let key = KeyPair::generate().expect("a P-256 key");
-        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a self-signed certificate") }
+        Self::new("Private CA")
     }
 }
 
 impl Authority {
+    /// An authority of this name. Give two that are to be told apart two names.
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a P-256 key");
+        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a self-signed certificate") }
+    }
+
     /// The certificate of the authority, in PEM.
     pub fn pem(&self) -> String {
         self.issuer.pem()
@@ -53,29 +58,28 @@ impl Authority {
 
     /// A server whose certificate this authority has signed.
     pub fn server_config(&self, flaw: Flaw) -> Arc<ServerConfig> {
-        let (chain, key) = self.issue(flaw);
+        let (certificate, key) = self.issue(flaw);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a PKCS #8 key");
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("TLS 1.2 and 1.3")
             .with_no_client_auth()
-            .with_single_cert(chain, key)
+            .with_single_cert(vec![certificate.der().clone()], key)
             .expect("a certificate that fits its key");
         Arc::new(config)
     }
 
-    fn issue(&self, flaw: Flaw) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    /// A certificate that this authority has signed, and its key.
+    pub fn issue(&self, flaw: Flaw) -> (Certificate, KeyPair) {
         let names = match flaw {
             Flaw::WrongName => vec!["other.example".to_owned()],
-            _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            Flaw::None | Flaw::Expired => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
         };
         let mut params = CertificateParams::new(names).expect("valid names");
         params.distinguished_name.push(DnType::CommonName, "starttls test server");
-        if flaw == Flaw::Expired {
-            params.not_before = date_time_ymd(2019, 1, 1);
-            params.not_after = date_time_ymd(2020, 1, 1);
-        }
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(if flaw == Flaw::Expired { 2021 } else { 2099 }, 1, 1);
         let key = KeyPair::generate().expect("a P-256 key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
-        (vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).expect("a PKCS #8 key"))
+        (params.signed_by(&key, &self.issuer).expect("a signed certificate"), key)
     }
 }

@@ -72,12 +72,19 @@ impl Upgrader {
         Self { tap: Some(Box::new(tap)), ..self }
     }
 
-    /// Resolves `host` and connects to the first of its addresses that answers. Each gets an equal part of the time left.
+    /// Resolves `host` and connects to the first of its addresses that answers, as [`connect_to`](Self::connect_to).
     ///
     /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`] with what every address said, [`Error::Timeout`].
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::Timeout`].
     pub fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
-        let addresses = self.resolve(host, port)?;
+        self.connect_to(&self.resolve(host, port)?)
+    }
+
+    /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
+    pub fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
         let mut failures = Vec::new();
         for (tried, &address) in addresses.iter().enumerate() {
             let share = self.left("connect")? / (addresses.len() - tried) as u32;

@@ -1,0 +1,150 @@
+//! The rules of the negotiation that no transcript can show.
+
+use starttls::protocol::{Client, Imap, Knobs, Pop3, Smtp, Start, UnknownProtocol};
+use starttls::{Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason};
+
+fn smtp() -> Smtp {
+    Smtp::new("client.example").unwrap()
+}
+
+#[test]
+fn a_refused_command_can_be_repeated_on_the_same_connection() {
+    let mut first = Negotiation::opportunistic(smtp());
+    first.handle_input(b"220 hi\r\n").unwrap();
+    first.poll_transmit().unwrap();
+    first.handle_input(b"250-hi\r\n250 STARTTLS\r\n").unwrap();
+    first.poll_transmit().unwrap();
+    first.handle_input(b"454 not now\r\n").unwrap();
+    let Outcome::Declined(Reason::Refused(reply)) = first.finish().unwrap() else { panic!("refused") };
+    assert!(reply.temporary);
+
+    let at_command = Knobs { start: Start::Command, ..Knobs::default() };
+    let mut second = Negotiation::required(smtp().knobs(at_command));
+    assert_eq!(second.poll_transmit().unwrap(), "STARTTLS\r\n", "no greeting, no EHLO");
+    second.handle_input(b"220 go\r\n").unwrap();
+    assert!(second.finish().is_ok());
+}
+
+#[test]
+fn bytes_behind_a_refusal_leave_no_connection_to_go_on_with() {
+    let mut negotiation = Negotiation::opportunistic(Pop3::new());
+    negotiation.handle_input(b"+OK\r\n").unwrap();
+    negotiation.poll_transmit().unwrap();
+    assert_eq!(negotiation.handle_input(b"-ERR no\r\n+OK go\r\n"), Err(Error::Injected));
+    assert_eq!(negotiation.finish().unwrap_err(), Error::Injected);
+}
+
+#[test]
+fn a_reply_cannot_come_before_its_request_was_taken() {
+    let mut negotiation = Negotiation::required(Pop3::new());
+    negotiation.handle_input(b"+OK\r\n").unwrap();
+    assert_eq!(negotiation.handle_input(b"+OK\r\n"), Err(Error::Injected), "STLS was not transmitted");
+    assert_eq!(negotiation.poll_transmit(), None);
+}
+
+#[test]
+fn an_unfinished_negotiation_yields_nothing() {
+    let mut negotiation = Negotiation::required(Pop3::new());
+    assert!(negotiation.wants_read());
+    negotiation.handle_input(b"").unwrap();
+    negotiation.handle_input(b"+OK\r\n").unwrap();
+    assert!(!negotiation.wants_read(), "STLS is to be sent first");
+    assert_eq!(negotiation.finish().unwrap_err(), Error::Unfinished);
+}
+
+#[test]
+fn the_end_of_the_stream_is_an_error_even_behind_the_go_ahead() {
+    let at_command = Knobs { start: Start::Command, ..Knobs::default() };
+    let mut negotiation = Negotiation::opportunistic(Pop3::new().knobs(at_command));
+    negotiation.poll_transmit().unwrap();
+    negotiation.handle_input(b"+OK\r\n").unwrap();
+    assert_eq!(negotiation.handle_eof(), Err(Error::Closed));
+    assert_eq!(negotiation.finish().unwrap_err(), Error::Closed);
+}
+
+#[test]
+fn the_getters_tell_how_far_it_got() {
+    let mut negotiation = Negotiation::required(smtp());
+    assert_eq!((negotiation.awaiting(), negotiation.advertised(), negotiation.round_trips()), ("greeting", None, 0));
+    negotiation.handle_input(b"220 hi\r\n").unwrap();
+    negotiation.poll_transmit().unwrap();
+    assert_eq!((negotiation.awaiting(), negotiation.advertised(), negotiation.round_trips()), ("EHLO", None, 1));
+    negotiation.handle_input(b"250-hi\r\n250 STARTTLS\r\n").unwrap();
+    assert_eq!(
+        (negotiation.awaiting(), negotiation.advertised(), negotiation.round_trips()),
+        ("STARTTLS", Some(true), 2)
+    );
+}
+
+#[test]
+fn names_that_would_break_the_wire_are_refused() {
+    let long = "x".repeat(256);
+    let bad = [
+        "",
+        "a b",
+        "a\r\nQUIT",
+        "a\rb",
+        "a\nb",
+        "a\0b",
+        "a\tb",
+        "\"a\"",
+        "<a>",
+        "a&b",
+        "ä.example",
+        "a\u{2028}b",
+        &long,
+    ];
+    for name in bad {
+        assert!(Smtp::new(name).is_err() && Smtp::lmtp(name).is_err(), "{name:?}");
+    }
+    for name in ["client.example", "[192.0.2.1]", "[IPv6:2001:db8::1]", "under_score-1", &long[1..]] {
+        assert!(Smtp::new(name).is_ok() && Smtp::lmtp(name).is_ok(), "{name:?}");
+    }
+    for tag in ["", "A B", "A\r", "A\n", "A\0", "A+", "*", "A\"", "A.1", "A234567890123456Z"] {
+        assert!(Imap::new(tag).is_err(), "{tag:?}");
+    }
+    for tag in ["A", "a1", "A7F3", "A23456789012345Z"] {
+        assert!(Imap::new(tag).is_ok(), "{tag:?}");
+    }
+    let error: InvalidName = Smtp::new("a b").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the name of an SMTP client must be 1 to 255 characters out of letters, digits and .-_:[]"
+    );
+}
+
+#[test]
+fn every_seed_makes_a_tag() {
+    for seed in [0, 1, 0xA7F3, u64::MAX] {
+        let client =
+            Client { name: "client.example", seed, knobs: Knobs { start: Start::Command, ..Knobs::default() } };
+        let dialogue = Protocol::Imap.dialogue(&client).unwrap();
+        let request = Negotiation::required(dialogue).poll_transmit().unwrap();
+        assert_eq!(request, format!("{seed:X} STARTTLS\r\n"));
+    }
+}
+
+#[test]
+fn protocols_read_as_they_display() {
+    for protocol in Protocol::all() {
+        assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        for name in protocol.names() {
+            assert_eq!(name.parse(), Ok(protocol));
+            assert_eq!(name.to_uppercase().parse(), Ok(protocol));
+        }
+        assert_eq!(Protocol::from_port(protocol.port()), Some(protocol));
+        assert_eq!(protocol.name().to_uppercase(), format!("{protocol:?}").to_uppercase(), "the table is in order");
+    }
+    for name in ["", "smtps", "smtp ", " smtp", "smtp\n", "s"] {
+        assert_eq!(name.parse::<Protocol>(), Err(UnknownProtocol), "{name:?}");
+    }
+    assert_eq!((Protocol::from_port(587), Protocol::from_port(443)), (Some(Protocol::Smtp), None));
+}
+
+#[test]
+fn what_the_peer_says_is_shown_escaped() {
+    let all: Vec<u8> = (0..=255).collect();
+    let shown = Escaped(&all).to_string();
+    assert!(shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{shown}");
+    assert_eq!(Escaped(b"a\r\n\t\\\x1b[2J\xe2\x80\xae").to_string(), r"a\r\n\t\\\x1b[2J\xe2\x80\xae");
+}

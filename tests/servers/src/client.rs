@@ -1,0 +1,87 @@
+//! What is tried against the servers.
+
+use std::io::{Read, Write};
+use std::process::Command;
+use std::time::Duration;
+
+use rustls::CertificateError;
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use starttls::protocol::{Client, Knobs};
+use starttls::{Escaped, Negotiation, Protocol, Reason};
+use starttls_std::{Error, Upgrader};
+
+use crate::case::{Case, Outcome, Verdict};
+use crate::{Result, Setting};
+
+/// Runs the tool, and reads the report that it prints.
+pub fn tool(case: &Case, setting: &Setting) -> Result<Verdict> {
+    // Its own deadline is ten seconds; should it fail to keep that, the suite goes on.
+    let output = Command::new("timeout")
+        .arg("30")
+        .arg(&setting.tool)
+        .args(["check", "--json", "--name", "client.example", "--server-name", "localhost", "--timeout", "10"])
+        .arg("--ca-file")
+        .arg(setting.authority.ca())
+        .arg(format!("{}://127.0.0.1:{}", case.protocol, case.port))
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let unreadable =
+        || format!("{}, unexpected report: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
+    let failure = &report["failure"];
+    let outcome = match (report["outcome"].as_str(), failure["kind"].as_str(), report["tls"]["verified"].as_bool()) {
+        (Some("upgraded"), None, Some(true)) => Outcome::Verified,
+        (Some("upgraded"), Some("certificate"), Some(false)) => {
+            Outcome::Unverified(failure["tlsrpt"].as_str().ok_or_else(unreadable)?.into())
+        }
+        (Some("failed" | "plaintext"), Some(kind), None) => Outcome::Failed(kind.into()),
+        _ => return Err(unreadable().into()),
+    };
+    let round_trips = report["cleartext"]["round_trips"].as_i64();
+    Ok(Verdict { outcome, round_trips, exit: output.status.code().map(Into::into) })
+}
+
+/// Upgrades with the blocking transport, and says a word over TLS.
+pub fn library(case: &Case, setting: &Setting) -> Result<Verdict> {
+    let protocol: Protocol = case.protocol.parse()?;
+    let client = Client { name: "client.example", seed: 0xA7F3, knobs: Knobs::default() };
+    let mut negotiation = Negotiation::required(protocol.dialogue(&client)?);
+    let config = setting.authority.client_config();
+    let mut upgrader = Upgrader::new(config, ServerName::try_from("localhost")?, Duration::from_secs(10));
+    let mut stream = upgrader.connect("127.0.0.1", case.port)?;
+    let negotiated = upgrader.negotiate(&mut stream, &mut negotiation);
+    let round_trips = Some(negotiation.round_trips().into());
+    let outcome = match negotiated {
+        Err(Error::Negotiation { source: starttls::Error::Declined(Reason::NotAdvertised), .. }) => {
+            Outcome::Failed("not-advertised".into())
+        }
+        Err(Error::Negotiation { source: starttls::Error::Declined(Reason::Refused(_)), .. }) => {
+            Outcome::Failed("refused".into())
+        }
+        Err(error) => return Err(error.into()),
+        Ok(()) => match upgrader.handshake(stream, negotiation.finish()?) {
+            Ok(mut tls) => {
+                let [word, answer] = case.word();
+                tls.write_all(word.as_bytes())?;
+                let mut said = vec![0; answer.len()];
+                tls.read_exact(&mut said)?;
+                if said != answer.as_bytes() {
+                    return Err(format!("over TLS it said {}", Escaped(&said)).into());
+                }
+                Outcome::Verified
+            }
+            Err(Error::Tls(rustls::Error::InvalidCertificate(error))) => Outcome::Unverified(
+                match error {
+                    CertificateError::ExpiredContext { .. } => "certificate-expired",
+                    CertificateError::NotValidForNameContext { .. } => "certificate-host-mismatch",
+                    CertificateError::UnknownIssuer => "certificate-not-trusted",
+                    _ => return Err(error.to_string().into()),
+                }
+                .into(),
+            ),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    Ok(Verdict { outcome, round_trips, exit: None })
+}

@@ -1,0 +1,122 @@
+//! Upgrades to real servers: `cargo run -p starttls-servers`.
+//!
+//! The suite installs what is missing from Debian's packages, starts every server on free loopback ports with a
+//! configuration, state and certificates of its own in a temporary directory, runs each client against each [`Case`],
+//! and ends what it started. It needs root, to install the packages and because the servers change their user.
+//!
+//! The tool is the one that `STARTTLS_BIN` names, or else it is built first.
+//!
+//! To add a server, write its file with a `start` function like `postfix.rs`, and list that in `SERVERS`.
+
+mod authority;
+mod case;
+mod client;
+mod dovecot;
+mod packages;
+mod postfix;
+mod server;
+
+use std::env;
+use std::error::Error;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use authority::Authority;
+use case::{Case, Verdict};
+use server::Server;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Each installs and starts one server, with its files in a directory below the given one.
+const SERVERS: [fn(&Path, &Authority) -> Result<Server>; 2] = [postfix::start, dovecot::start];
+
+type Client = fn(&Case, &Setting) -> Result<Verdict>;
+
+/// What tries each case, by the name that the table shows.
+const CLIENTS: [(&str, Client); 2] = [("tool", client::tool), ("library", client::library)];
+
+/// What a client needs to know besides its case.
+pub(crate) struct Setting {
+    tool: PathBuf,
+    authority: Authority,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("starttls-servers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every case; true if all passed.
+fn run() -> Result<bool> {
+    let tool = match env::var_os("STARTTLS_BIN") {
+        Some(path) => path.into(),
+        None => build_tool()?,
+    };
+    // The servers read their files as users of their own.
+    let dir = tempfile::Builder::new().prefix("starttls-").permissions(Permissions::from_mode(0o755)).tempdir()?;
+    let setting = Setting { tool, authority: Authority::create(dir.path())? };
+    // Declared after the directory, so that the servers end before it is removed.
+    let servers = SERVERS.iter().map(|start| start(dir.path(), &setting.authority)).collect::<Result<Vec<_>>>()?;
+
+    let (mut passed, mut failed) = (0, 0);
+    row(["server", "version", "protocol", "case", "client", "outcome", "trips", "exit"]);
+    for server in &servers {
+        for case in &server.cases {
+            for (name, client) in CLIENTS {
+                let verdict = client(case, &setting);
+                let [outcome, trips, exit] = match &verdict {
+                    Ok(verdict) => verdict.cells(),
+                    Err(_) => ["error", "-", "-"].map(Into::into),
+                };
+                row([server.name, &server.version, case.protocol, case.offer.name(), name, &outcome, &trips, &exit]);
+                let expected = case.expected();
+                if verdict.as_ref().is_ok_and(|verdict| verdict.meets(&expected)) {
+                    passed += 1;
+                    continue;
+                }
+                failed += 1;
+                if let Err(error) = verdict {
+                    println!("  {error}");
+                }
+                let [outcome, trips, exit] = expected.cells();
+                println!("  FAILED, expected: {outcome}, {trips} round trips, exit code {exit}");
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(failed == 0)
+}
+
+/// Prints one row of the table.
+fn row(cells: [&str; 8]) {
+    let [server, version, protocol, case, client, outcome, trips, exit] = cells;
+    println!("{server:<8} {version:<14} {protocol:<8} {case:<12} {client:<7} {outcome:<37} {trips:<5} {exit}");
+}
+
+/// Builds the tool beside this program, and says where it is.
+fn build_tool() -> Result<PathBuf> {
+    let target = env::current_exe()?.ancestors().nth(2).ok_or("this program is not in a target directory")?.to_owned();
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "starttls-cli", "--target-dir"]).arg(&target);
+    output(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit()))?;
+    Ok(target.join("release/starttls"))
+}
+
+/// Runs a command to its end and returns what it printed, or an error that shows it.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() {
+        Ok(stdout.into_owned())
+    } else {
+        Err(format!("{command:?}: {}\n{stdout}{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+    }
+}
