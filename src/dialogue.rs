@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use bytes::Bytes;
 
-use crate::{Error, Reason};
+use crate::{Error, Reason, Tls};
 
 /// One protocol's way to TLS, from the client's side. Implement it to teach the crate a protocol that it lacks.
 ///
@@ -12,8 +12,8 @@ use crate::{Error, Reason};
 ///
 /// [`Negotiation`]: crate::Negotiation
 pub trait Dialogue {
-    /// The client's first request, or `None` if the server speaks first. Called once.
-    fn open(&mut self) -> Option<Bytes>;
+    /// What the connection begins with: a request, or [`Step::More`] if the server speaks first. Called once.
+    fn open(&mut self) -> Step;
 
     /// Takes the next byte of the awaited reply.
     ///
@@ -26,6 +26,11 @@ pub trait Dialogue {
 
     /// Whether the server listed the upgrade among its capabilities; `None` as long as it has not listed any.
     fn advertised(&self) -> Option<bool>;
+
+    /// What the protocol asks of TLS. Only a few ask for anything.
+    fn tls(&self) -> Tls {
+        Tls::default()
+    }
 }
 
 /// Who said something.
@@ -37,15 +42,19 @@ pub enum Side {
     Server,
 }
 
-/// What a byte of the server's brought about.
+/// What a byte of the server's, or the opening, brought about.
 #[derive(Debug)]
 pub enum Step {
-    /// Nothing yet: the line or packet goes on.
+    /// Nothing yet: the line or packet goes on, or the first is to come.
     More,
     /// A line or packet ended, and the reply has another.
     Next,
+    /// The reply ended, and another follows that needs no request.
+    Await,
     /// The reply ended, and the client is to send this request next.
     Send(Bytes),
+    /// The reply ended, and the client is to send this request, to which TLS is the answer.
+    SendThenUpgrade(Bytes),
     /// The reply ended, and TLS is to start.
     Upgrade,
     /// The reply ended, and the connection stays in plaintext.
@@ -53,7 +62,7 @@ pub enum Step {
 }
 
 impl<D: Dialogue + ?Sized> Dialogue for Box<D> {
-    fn open(&mut self) -> Option<Bytes> {
+    fn open(&mut self) -> Step {
         (**self).open()
     }
 
@@ -67,5 +76,9 @@ impl<D: Dialogue + ?Sized> Dialogue for Box<D> {
 
     fn advertised(&self) -> Option<bool> {
         (**self).advertised()
+    }
+
+    fn tls(&self) -> Tls {
+        (**self).tls()
     }
 }

@@ -71,6 +71,8 @@ pub enum Code {
     Number(u16),
     /// A word, such as IMAP's `NO` or POP3's `-ERR`.
     Word(&'static str),
+    /// A number that the specification gives a name, such as LDAP's 52, `unavailable`.
+    Named(u32, &'static str),
 }
 
 /// What the peer said: never trusted, cut off at a bound, and escaped when shown.
@@ -126,6 +128,7 @@ impl fmt::Display for Code {
         match self {
             Code::Number(number) => write!(f, "{number:03}"),
             Code::Word(word) => f.write_str(word),
+            Code::Named(number, name) => write!(f, "{number} {name}"),
         }
     }
 }

@@ -50,4 +50,4 @@ pub use limits::{Limit, Limits};
 pub use negotiation::Negotiation;
 pub use policy::{Opportunistic, Outcome, Policy, Required};
 pub use protocol::Protocol;
-pub use tls::Upgrade;
+pub use tls::{Tls, Upgrade};

@@ -1,17 +1,19 @@
 //! The state machine that every caller drives.
 //!
-//! ```text
-//!            open() = None                      receive() = Send
-//!   new ─────────────────────────> Awaiting <──────────────────────> Sending
-//!    │                              │ │ │        poll_transmit()        ^
-//!    │ open() = Some(request)       │ │ │                               │
-//!    └──────────────────────────────┼─┼─┼───────────────────────────────┘
-//!                                   │ │ └─ receive() = Upgrade ─> Ended, yields an `Upgrade`
-//!                                   │ └─── receive() = Decline ─> Ended if opportunistic,
-//!                                   │                             Failed if required
-//!    any byte out of turn, a limit, └───── receive() = Err ─────> Failed, for good
-//!    the end of the stream
-//! ```
+//! | state | on | next state |
+//! |---|---|---|
+//! | new | the dialogue's opening | as for a step while awaiting |
+//! | Awaiting | `More`, `Next`, `Await` | Awaiting |
+//! | Awaiting | `Send` | Sending |
+//! | Awaiting | `SendThenUpgrade` | Parting |
+//! | Awaiting | `Upgrade` | Ended |
+//! | Awaiting | `Decline` | Ended if opportunistic, Failed if required |
+//! | Awaiting | the dialogue's error, a limit | Failed |
+//! | Sending | `poll_transmit` | Awaiting |
+//! | Parting | `poll_transmit` | Ended |
+//! | Sending, Parting, Ended | a byte | Failed |
+//! | any | the end of the stream | Failed |
+//! | Failed | anything | Failed |
 
 use bytes::Bytes;
 
@@ -63,6 +65,8 @@ enum State<O> {
     Sending(Bytes),
     /// A reply is outstanding.
     Awaiting,
+    /// This request is to be sent, and TLS is the answer to it.
+    Parting(Bytes),
     Ended(O),
     Failed(Error),
 }
@@ -85,12 +89,12 @@ impl<D: Dialogue> Negotiation<D, Opportunistic> {
 
 impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     fn new(mut dialogue: D) -> Self {
-        let state = match dialogue.open() {
-            Some(request) => State::Sending(request),
-            None => State::Awaiting,
-        };
-        let meter = Meter::new(Limits::default());
-        Self { dialogue, state, meter }
+        let opening = dialogue.open();
+        let mut negotiation = Self { dialogue, state: State::Awaiting, meter: Meter::new(Limits::default()) };
+        if let Err(error) = negotiation.enter(opening) {
+            negotiation.state = State::Failed(error);
+        }
+        negotiation
     }
 
     /// Sets how much the server may say. For use before the first input; the default is [`Limits::default`].
@@ -102,14 +106,13 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
 
     /// The next request, if there is one: send all of it, then read.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        match &mut self.state {
-            State::Sending(request) => {
-                let request = core::mem::take(request);
-                self.state = State::Awaiting;
-                Some(request)
-            }
-            _ => None,
-        }
+        let (request, next) = match &mut self.state {
+            State::Sending(request) => (core::mem::take(request), State::Awaiting),
+            State::Parting(request) => (core::mem::take(request), self.upgraded()),
+            _ => return None,
+        };
+        self.state = next;
+        Some(request)
     }
 
     /// Whether a reply is outstanding. When it is not and nothing is left to transmit, it is time to [`finish`](Self::finish).
@@ -148,7 +151,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         match self.state {
             State::Ended(outcome) => Ok(outcome),
             State::Failed(error) => Err(error),
-            State::Sending(_) | State::Awaiting => Err(Error::Unfinished),
+            State::Sending(_) | State::Awaiting | State::Parting(_) => Err(Error::Unfinished),
         }
     }
 
@@ -172,16 +175,29 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
             return Err(Error::Injected);
         }
         self.meter.byte()?;
-        let state = match self.dialogue.receive(byte)? {
+        let step = self.dialogue.receive(byte)?;
+        match step {
             Step::More => return Ok(()),
             Step::Next => return self.meter.line(),
-            Step::Send(request) => Ok(State::Sending(request)),
-            Step::Upgrade => Ok(State::Ended(P::upgraded(Upgrade::new()))),
-            Step::Decline(reason) => P::declined(reason).map(State::Ended),
+            _ => self.meter.reply()?,
+        }
+        self.enter(step)
+    }
+
+    /// Enters the state that a step leads to.
+    fn enter(&mut self, step: Step) -> Result<(), Error> {
+        self.state = match step {
+            Step::More | Step::Next | Step::Await => State::Awaiting,
+            Step::Send(request) => State::Sending(request),
+            Step::SendThenUpgrade(request) => State::Parting(request),
+            Step::Upgrade => self.upgraded(),
+            Step::Decline(reason) => State::Ended(P::declined(reason)?),
         };
-        self.meter.reply()?;
-        self.state = state?;
         Ok(())
+    }
+
+    fn upgraded(&self) -> State<P::Outcome> {
+        State::Ended(P::upgraded(Upgrade::new(self.dialogue.tls())))
     }
 
     fn fail(&mut self, error: Error) -> Error {

@@ -1,5 +1,13 @@
 //! The hand-off to TLS.
 
+/// What a protocol asks of TLS, beyond what the caller's configuration says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// The application protocol to offer (RFC 7301), in place of those of the configuration.
+    pub alpn: Option<&'static [u8]>,
+}
+
 /// The server agreed: the next bytes on the connection, in both directions, are TLS.
 ///
 /// Only a finished [`Negotiation`](crate::Negotiation) yields one, it can be used once, and it is the way to a TLS
@@ -8,7 +16,7 @@
 /// It cannot be made by hand:
 ///
 /// ```compile_fail,E0423
-/// let upgrade = starttls::Upgrade(());
+/// let upgrade = starttls::Upgrade(Default::default());
 /// ```
 ///
 /// nor cloned:
@@ -61,11 +69,16 @@
 /// ```
 #[derive(Debug)]
 #[must_use = "the server waits for the ClientHello: nothing but TLS may be sent now"]
-pub struct Upgrade(());
+pub struct Upgrade(Tls);
 
 impl Upgrade {
-    pub(crate) fn new() -> Self {
-        Self(())
+    pub(crate) fn new(tls: Tls) -> Self {
+        Self(tls)
+    }
+
+    /// What the protocol asks of TLS. [`client_connection`](Self::client_connection) sees to it.
+    pub fn tls(&self) -> Tls {
+        self.0
     }
 
     /// Makes the TLS connection for this upgrade.
@@ -81,7 +94,10 @@ impl Upgrade {
         config: alloc::sync::Arc<rustls::ClientConfig>,
         name: rustls::pki_types::ServerName<'static>,
     ) -> Result<rustls::ClientConnection, rustls::Error> {
-        let Self(()) = self;
-        rustls::ClientConnection::new(config, name)
+        let alpn = match self.0.alpn {
+            Some(protocol) => alloc::vec![protocol.to_vec()],
+            None => config.alpn_protocols.clone(),
+        };
+        rustls::ClientConnection::new_with_alpn(config, name, alpn)
     }
 }

@@ -1,12 +1,9 @@
 //! Plays every transcript under `tests/transcripts` whole, split at every point, byte by byte, and cut off at every byte.
 
-use std::path::PathBuf;
-
 use starttls::{Dialogue, Error, Negotiation, Protocol};
 use starttls_replay::{Transcript, Verdict, drive};
 
 struct Case {
-    path: PathBuf,
     protocol: Protocol,
     transcript: Transcript,
 }
@@ -26,19 +23,8 @@ impl Case {
 }
 
 fn cases() -> Vec<Case> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
-    let mut cases = Vec::new();
-    for protocol in Protocol::all() {
-        let folder = root.join(protocol.name());
-        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        for entry in entries {
-            let path = entry.expect("a readable folder").path();
-            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let transcript = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            cases.push(Case { path, protocol, transcript });
-        }
-    }
-    cases
+    let of = |protocol| Transcript::all(protocol).into_iter().map(move |transcript| Case { protocol, transcript });
+    Protocol::all().flat_map(of).collect()
 }
 
 /// The words of a transcript's last line.
@@ -61,13 +47,23 @@ fn every_transcript_ends_as_it_says() {
         let error = matches!(&verdict.end, Err(error) if !matches!(error, Error::Declined(_)));
         let complete = error || verdict.round_trips as usize == turns;
         if words(&verdict.end) != case.transcript.outcome || verdict.sent != said || !complete {
-            println!("{} ends otherwise:\n{verdict:#?}\n", case.path.display());
+            println!("{} ends otherwise:\n{verdict:#?}\n", case.transcript.name);
             wrong += 1;
         }
     }
     println!("{} transcripts", cases.len());
     assert!(cases.len() >= 100, "transcripts are missing");
     assert_eq!(wrong, 0, "transcripts that end otherwise");
+}
+
+#[test]
+fn every_protocol_takes_as_few_replies_as_its_specification_allows() {
+    for protocol in Protocol::all() {
+        let case = Case { protocol, transcript: Transcript::usual(protocol) };
+        let verdict = case.required(&case.whole(), false);
+        assert!(verdict.end.is_ok(), "{}: {verdict:?}", case.transcript.name);
+        assert_eq!(verdict.round_trips, protocol.round_trips(), "{}", case.transcript.name);
+    }
 }
 
 #[test]
@@ -79,10 +75,10 @@ fn a_server_that_declines_leaves_an_opportunistic_client_in_plaintext() {
         match required.end {
             Err(Error::Declined(reason)) => {
                 declined += 1;
-                assert_eq!(verdict.end, Ok(format!("Declined({reason:?})")), "{}", case.path.display());
+                assert_eq!(verdict.end, Ok(format!("Declined({reason:?})")), "{}", case.transcript.name);
             }
-            Ok(_) => assert_eq!(verdict.end, Ok("Upgraded(Upgrade(()))".to_owned())),
-            Err(error) => assert_eq!(verdict.end, Err(error), "{}", case.path.display()),
+            Ok(upgrade) => assert_eq!(verdict.end, Ok(format!("Upgraded({upgrade})")), "{}", case.transcript.name),
+            Err(error) => assert_eq!(verdict.end, Err(error), "{}", case.transcript.name),
         }
     }
     assert!(declined >= 5, "only {declined} transcripts decline");
@@ -98,12 +94,12 @@ fn splitting_never_changes_the_outcome() {
                 let (front, back) = turn.split_at(at);
                 let mut turns = case.whole();
                 turns[number] = vec![front, back];
-                assert_eq!(case.required(&turns, false), expected, "{} turn {number} at {at}", case.path.display());
+                assert_eq!(case.required(&turns, false), expected, "{} turn {number} at {at}", case.transcript.name);
                 splits += 1;
             }
         }
         let bytes: Vec<Vec<&[u8]>> = case.transcript.server().map(|turn| turn.chunks(1).collect()).collect();
-        assert_eq!(case.required(&bytes, false), expected, "{} byte by byte", case.path.display());
+        assert_eq!(case.required(&bytes, false), expected, "{} byte by byte", case.transcript.name);
     }
     println!("{splits} splits");
     assert!(splits > 1000);
@@ -124,7 +120,7 @@ fn a_stream_that_is_cut_off_is_closed() {
                 // Bytes out of turn and limits may end a dialogue early. All else is decided by its very last byte.
                 let early = matches!(verdict.end, Err(Error::Injected | Error::Limit(_))) && end == verdict.end;
                 let expected = if whole && verdict.end.is_err() { &verdict.end } else { &Err(Error::Closed) };
-                assert!(early || end == *expected, "{} turn {number} cut at {at}: {end:?}", case.path.display());
+                assert!(early || end == *expected, "{} turn {number} cut at {at}: {end:?}", case.transcript.name);
                 cuts += 1;
             }
         }

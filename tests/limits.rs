@@ -2,21 +2,22 @@
 
 use allocation_counter::measure;
 use starttls::protocol::{Imap, Knobs, Pop3, Smtp, Start};
-use starttls::{Dialogue, Error, Limit, Limits, Negotiation};
+use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol};
+use starttls_replay::Transcript;
 
 const ASK: Knobs = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
 
 /// Feeds `first` once and `again` for ever, in chunks of `size`. Returns the error, after how many bytes it came, and
 /// how many bytes of memory it took.
-fn endless(dialogue: impl Dialogue, limits: Limits, first: &str, again: &str, size: usize) -> (Error, usize, u64) {
+fn endless(dialogue: impl Dialogue, limits: Limits, first: &[u8], again: &[u8], size: usize) -> (Error, usize, u64) {
     let mut negotiation = Negotiation::required(dialogue).limits(limits);
-    let _ = negotiation.poll_transmit();
-    let mut bytes = first.bytes().chain(again.bytes().cycle());
+    let mut bytes = first.iter().chain(again.iter().cycle()).copied();
     let mut chunk = vec![0; size];
     let mut fed = 0;
     let mut failure = None;
     let memory = measure(|| {
         while failure.is_none() {
+            let _ = negotiation.poll_transmit();
             chunk.fill_with(|| bytes.next().expect("endless"));
             failure = negotiation.handle_input(&chunk).err();
             fed += size;
@@ -56,14 +57,35 @@ fn endless_replies_are_refused() {
         ("pop3 list", Limit::Lines, 5 + lines * 3, Box::new(Pop3::new().knobs(ASK)), "+OK\r\n", "A\r\n"),
     ];
     for (name, limit, at, dialogue, first, again) in rows {
-        assert_eq!(endless(dialogue, Limits::default(), first, again, 1), (Error::Limit(limit), at, 0), "{name}");
+        assert_eq!(
+            endless(dialogue, Limits::default(), first.as_bytes(), again.as_bytes(), 1),
+            (Error::Limit(limit), at, 0),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_protocol_listens_for_ever() {
+    for protocol in Protocol::all() {
+        for transcript in Transcript::all(protocol) {
+            // What the server says in one turn, said again and again; and its beginning, which never comes to an end.
+            for turn in transcript.server() {
+                for again in [turn, &turn[..1], b"\r\n", b"\0", b" "] {
+                    let dialogue = protocol.dialogue(&transcript.identity()).expect("a valid client");
+                    let (_, fed, memory) = endless(dialogue, Limits::default(), turn, again, 1);
+                    assert!(fed <= Limits::default().bytes as usize + 1, "{}: {fed} bytes", transcript.name);
+                    assert!(memory <= 1024, "{}: {memory} bytes of memory", transcript.name);
+                }
+            }
+        }
     }
 }
 
 #[test]
 fn the_chunking_of_an_endless_reply_does_not_matter() {
     for size in [1, 2, 3, 7, 64, 4096, 100_000] {
-        let (error, ..) = endless(Pop3::new(), Limits::default(), "+OK", " ", size);
+        let (error, ..) = endless(Pop3::new(), Limits::default(), b"+OK", b" ", size);
         assert_eq!(error, Error::Limit(Limit::Line), "chunks of {size}");
     }
 }

@@ -116,8 +116,12 @@ fn names_that_would_break_the_wire_are_refused() {
 #[test]
 fn every_seed_makes_a_tag() {
     for seed in [0, 1, 0xA7F3, u64::MAX] {
-        let client =
-            Client { name: "client.example", seed, knobs: Knobs { start: Start::Command, ..Knobs::default() } };
+        let client = Client {
+            name: "client.example",
+            domain: "mail.example",
+            seed,
+            knobs: Knobs { start: Start::Command, ..Knobs::default() },
+        };
         let dialogue = Protocol::Imap.dialogue(&client).unwrap();
         let request = Negotiation::required(dialogue).poll_transmit().unwrap();
         assert_eq!(request, format!("{seed:X} STARTTLS\r\n"));
@@ -132,7 +136,7 @@ fn protocols_read_as_they_display() {
             assert_eq!(name.parse(), Ok(protocol));
             assert_eq!(name.to_uppercase().parse(), Ok(protocol));
         }
-        assert_eq!(Protocol::from_port(protocol.port()), Some(protocol));
+        assert_eq!(Protocol::from_port(protocol.ports()[0]), Some(protocol));
         assert_eq!(protocol.name().to_uppercase(), format!("{protocol:?}").to_uppercase(), "the table is in order");
     }
     for name in ["", "smtps", "smtp ", " smtp", "smtp\n", "s"] {

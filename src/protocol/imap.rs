@@ -230,11 +230,11 @@ fn reply(status: &'static str, text: &[u8]) -> Reply {
 }
 
 impl Dialogue for Imap {
-    fn open(&mut self) -> Option<Bytes> {
+    fn open(&mut self) -> Step {
         match self.knobs.start {
-            Start::Greeting => None,
-            Start::AfterGreeting if self.knobs.ask => Some(self.send_capability()),
-            Start::AfterGreeting | Start::Command => Some(self.send_starttls()),
+            Start::Greeting => Step::More,
+            Start::AfterGreeting if self.knobs.ask => Step::Send(self.send_capability()),
+            Start::AfterGreeting | Start::Command => Step::Send(self.send_starttls()),
         }
     }
 

@@ -8,7 +8,7 @@ use core::str::FromStr;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::{Dialogue, InvalidName};
+use crate::{Dialogue, InvalidName, Side};
 
 mod imap;
 mod pop3;
@@ -18,46 +18,120 @@ pub use imap::Imap;
 pub use pop3::Pop3;
 pub use smtp::Smtp;
 
-/// A protocol that upgrades in band.
-///
-/// It reads from the names that `openssl s_client -starttls` and `gnutls-cli --starttls-proto` use, in any case, and
-/// displays as the first of them.
-///
-/// ```
-/// use starttls::Protocol;
-///
-/// let protocol: Protocol = "submission".parse()?;
-/// assert_eq!((protocol, protocol.name(), protocol.port()), (Protocol::Smtp, "smtp", 25));
-/// # Ok::<(), starttls::protocol::UnknownProtocol>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// SMTP: [`Smtp::new`]
-    Smtp,
-    /// LMTP: [`Smtp::lmtp`]
-    Lmtp,
-    /// IMAP: [`Imap`]
-    Imap,
-    /// POP3: [`Pop3`]
-    Pop3,
+/// Declares [`Protocol`], its table, and the dialogue of each.
+macro_rules! protocols {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident {
+            names: $names:expr,
+            ports: $ports:expr,
+            reference: $reference:expr,
+            first: $first:ident,
+            replies: $replies:expr,
+            dialogue: |$client:pat_param| $dialogue:expr,
+        }
+    )*) => {
+        /// A protocol that upgrades in band.
+        ///
+        /// It reads from the names that `openssl s_client -starttls` and `gnutls-cli --starttls-proto` use, in any case,
+        /// and displays as the first of them.
+        ///
+        /// ```
+        /// use starttls::Protocol;
+        ///
+        /// let protocol: Protocol = "submission".parse()?;
+        /// assert_eq!((protocol, protocol.name(), protocol.ports()[0]), (Protocol::Smtp, "smtp", 25));
+        /// # Ok::<(), starttls::protocol::UnknownProtocol>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Protocol {
+            $($(#[$doc])* $variant,)*
+        }
+
+        const TABLE: &[Row] = &[$(Row {
+            protocol: Protocol::$variant,
+            names: &$names,
+            ports: &$ports,
+            reference: $reference,
+            first: Side::$first,
+            replies: $replies,
+        },)*];
+
+        impl Protocol {
+            /// The dialogue, for a [`Negotiation`](crate::Negotiation).
+            ///
+            /// # Errors
+            /// [`InvalidName`] if a name of the client's has characters that must not get onto the wire.
+            pub fn dialogue(self, client: &Client<'_>) -> Result<Box<dyn Dialogue + Send>, InvalidName> {
+                Ok(match self {
+                    $(Protocol::$variant => {
+                        let $client = client;
+                        Box::new($dialogue)
+                    })*
+                })
+            }
+        }
+    };
 }
 
-/// What is known of a protocol: its names, the usual one first, and its well-known ports, the default first.
-type Row = (Protocol, &'static [&'static str], &'static [u16]);
+protocols! {
+    /// SMTP: [`Smtp::new`]
+    Smtp {
+        names: ["smtp", "submission"],
+        ports: [25, 587],
+        reference: "RFC 3207",
+        first: Client,
+        replies: 3,
+        dialogue: |client| Smtp::new(client.name)?.knobs(client.knobs),
+    }
+    /// LMTP: [`Smtp::lmtp`]
+    Lmtp {
+        names: ["lmtp"],
+        ports: [24],
+        reference: "RFC 2033, RFC 3207",
+        first: Client,
+        replies: 3,
+        dialogue: |client| Smtp::lmtp(client.name)?.knobs(client.knobs),
+    }
+    /// IMAP: [`Imap`]
+    Imap {
+        names: ["imap", "imap2"],
+        ports: [143],
+        reference: "RFC 9051 §6.2.1",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Imap::new(&format!("{:X}", client.seed))?.knobs(client.knobs),
+    }
+    /// POP3: [`Pop3`]
+    Pop3 {
+        names: ["pop3"],
+        ports: [110],
+        reference: "RFC 2595 §4",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Pop3::new().knobs(client.knobs),
+    }
+}
 
-const TABLE: [Row; 4] = [
-    (Protocol::Smtp, &["smtp", "submission"], &[25, 587]),
-    (Protocol::Lmtp, &["lmtp"], &[24]),
-    (Protocol::Imap, &["imap", "imap2"], &[143]),
-    (Protocol::Pop3, &["pop3"], &[110]),
-];
+/// What is known of a protocol.
+struct Row {
+    protocol: Protocol,
+    names: &'static [&'static str],
+    ports: &'static [u16],
+    reference: &'static str,
+    first: Side,
+    replies: u32,
+}
 
 /// What a client brings to the dialogue, for a protocol that is chosen at run time.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// The name that the client calls itself: in SMTP's EHLO, for example.
     pub name: &'a str,
+    /// The domain that the client wants to talk to, which need not be the host that it connects to: XMPP's `to`, for
+    /// example, and HTTP's `Host`.
+    pub domain: &'a str,
     /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it.
     pub seed: u64,
     /// Where to start, and what to ask.
@@ -90,40 +164,42 @@ pub enum Start {
 impl Protocol {
     /// Every protocol there is.
     pub fn all() -> impl Iterator<Item = Protocol> {
-        TABLE.iter().map(|row| row.0)
-    }
-
-    /// The usual name.
-    pub fn name(self) -> &'static str {
-        self.row().1[0]
-    }
-
-    /// All names, the usual one first.
-    pub fn names(self) -> &'static [&'static str] {
-        self.row().1
-    }
-
-    /// The default port.
-    pub fn port(self) -> u16 {
-        self.row().2[0]
+        TABLE.iter().map(|row| row.protocol)
     }
 
     /// The protocol whose well-known port this is.
     pub fn from_port(port: u16) -> Option<Self> {
-        TABLE.iter().find(|row| row.2.contains(&port)).map(|row| row.0)
+        TABLE.iter().find(|row| row.ports.contains(&port)).map(|row| row.protocol)
     }
 
-    /// The dialogue, for a [`Negotiation`](crate::Negotiation).
-    ///
-    /// # Errors
-    /// [`InvalidName`] if the client's name has characters that must not get onto the wire.
-    pub fn dialogue(self, client: &Client<'_>) -> Result<Box<dyn Dialogue + Send>, InvalidName> {
-        Ok(match self {
-            Protocol::Smtp => Box::new(Smtp::new(client.name)?.knobs(client.knobs)),
-            Protocol::Lmtp => Box::new(Smtp::lmtp(client.name)?.knobs(client.knobs)),
-            Protocol::Imap => Box::new(Imap::new(&format!("{:X}", client.seed))?.knobs(client.knobs)),
-            Protocol::Pop3 => Box::new(Pop3::new().knobs(client.knobs)),
-        })
+    /// The usual name.
+    pub fn name(self) -> &'static str {
+        self.names()[0]
+    }
+
+    /// All names, the usual one first.
+    pub fn names(self) -> &'static [&'static str] {
+        self.row().names
+    }
+
+    /// The well-known ports, the default first.
+    pub fn ports(self) -> &'static [u16] {
+        self.row().ports
+    }
+
+    /// The specification and, where there are several, its section.
+    pub fn reference(self) -> &'static str {
+        self.row().reference
+    }
+
+    /// Who speaks first after TLS.
+    pub fn first_after_tls(self) -> Side {
+        self.row().first
+    }
+
+    /// How many replies the server sends before TLS, its greeting included, in the shortest dialogue.
+    pub fn round_trips(self) -> u32 {
+        self.row().replies
     }
 
     fn row(self) -> &'static Row {
@@ -141,8 +217,8 @@ impl FromStr for Protocol {
     type Err = UnknownProtocol;
 
     fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
-        let named = |row: &&Row| row.1.iter().any(|known| known.eq_ignore_ascii_case(name));
-        TABLE.iter().find(named).map(|row| row.0).ok_or(UnknownProtocol)
+        let named = |row: &&Row| row.names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        TABLE.iter().find(named).map(|row| row.protocol).ok_or(UnknownProtocol)
     }
 }
 

@@ -100,11 +100,11 @@ fn refusal(text: &[u8]) -> Reply {
 }
 
 impl Dialogue for Pop3 {
-    fn open(&mut self) -> Option<Bytes> {
+    fn open(&mut self) -> Step {
         match self.knobs.start {
-            Start::Greeting => None,
-            Start::AfterGreeting if self.knobs.ask => Some(self.send_capa()),
-            Start::AfterGreeting | Start::Command => Some(self.send_stls()),
+            Start::Greeting => Step::More,
+            Start::AfterGreeting if self.knobs.ask => Step::Send(self.send_capa()),
+            Start::AfterGreeting | Start::Command => Step::Send(self.send_stls()),
         }
     }
 

@@ -147,11 +147,11 @@ impl Smtp {
 }
 
 impl Dialogue for Smtp {
-    fn open(&mut self) -> Option<Bytes> {
+    fn open(&mut self) -> Step {
         match self.knobs.start {
-            Start::Greeting => None,
-            Start::AfterGreeting => Some(self.send_hello()),
-            Start::Command => Some(self.send_starttls()),
+            Start::Greeting => Step::More,
+            Start::AfterGreeting => Step::Send(self.send_hello()),
+            Start::Command => Step::Send(self.send_starttls()),
         }
     }
 

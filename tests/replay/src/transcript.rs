@@ -2,11 +2,19 @@
 
 use std::str::FromStr;
 
+use include_dir::{Dir, include_dir};
+use starttls::Protocol;
 use starttls::protocol::{Client, Knobs, Start};
+
+static TRANSCRIPTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../transcripts");
 
 /// One recorded dialogue.
 #[derive(Clone, Debug)]
 pub struct Transcript {
+    /// The file's name, with its folder.
+    pub name: String,
+    /// The real server that it was recorded from, if it shows the usual dialogue with it.
+    pub server: Option<String>,
     /// The comments: where the dialogue is from.
     pub source: Vec<String>,
     /// How the client is set up.
@@ -27,9 +35,33 @@ pub enum Turn {
 }
 
 impl Transcript {
+    /// Every transcript of a protocol.
+    ///
+    /// # Panics
+    /// If there is none, or one that cannot be read.
+    pub fn all(protocol: Protocol) -> Vec<Transcript> {
+        let folder = TRANSCRIPTS.get_dir(protocol.name()).unwrap_or_else(|| panic!("{protocol} has no transcripts"));
+        let read = |file: &include_dir::File<'_>| {
+            let name = file.path().display().to_string();
+            let text = file.contents_utf8().unwrap_or_else(|| panic!("{name}: not UTF-8"));
+            let transcript: Transcript = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+            Transcript { name, ..transcript }
+        };
+        folder.files().map(read).collect()
+    }
+
+    /// The dialogue with a real server that shows how the protocol usually goes.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn usual(protocol: Protocol) -> Transcript {
+        let usual = Self::all(protocol).into_iter().find(|transcript| transcript.server.is_some());
+        usual.unwrap_or_else(|| panic!("no transcript of {protocol} names its server"))
+    }
+
     /// The client that the transcripts were recorded with.
     pub fn identity(&self) -> Client<'static> {
-        Client { name: "client.example", seed: 0xA7F3, knobs: self.knobs }
+        Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs: self.knobs }
     }
 
     /// The turns of the server.
@@ -56,8 +88,14 @@ impl FromStr for Transcript {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut transcript =
-            Transcript { source: Vec::new(), knobs: Knobs::default(), turns: Vec::new(), outcome: String::new() };
+        let mut transcript = Transcript {
+            name: String::new(),
+            server: None,
+            source: Vec::new(),
+            knobs: Knobs::default(),
+            turns: Vec::new(),
+            outcome: String::new(),
+        };
         for (number, line) in text.lines().enumerate() {
             let at = |error: &str| format!("line {}: {error}: {line}", number + 1);
             let (key, value) = line.split_once(' ').unwrap_or((line, ""));
@@ -65,8 +103,10 @@ impl FromStr for Transcript {
                 "" => {}
                 "#" => transcript.source.push(value.to_owned()),
                 "knobs:" => transcript.knobs = knobs(value).ok_or_else(|| at("unknown knob"))?,
-                "C:" | "C." | "S:" | "S." => {
-                    let mut bytes = unescape(value).ok_or_else(|| at("bad escape"))?;
+                "server:" => transcript.server = Some(value.to_owned()),
+                "C:" | "C." | "C#" | "S:" | "S." | "S#" => {
+                    let bytes = if key.ends_with('#') { unhex(value) } else { unescape(value) };
+                    let mut bytes = bytes.ok_or_else(|| at("not bytes"))?;
                     if key.ends_with(':') {
                         bytes.extend(b"\r\n");
                     }
@@ -114,4 +154,13 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
         });
     }
     Some(bytes)
+}
+
+/// Pairs of hexadecimal digits, with any spaces between them.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+    let pairs = digits.chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
+        .collect()
 }
