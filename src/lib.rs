@@ -37,6 +37,7 @@ extern crate alloc;
 
 mod dialogue;
 mod error;
+mod framing;
 mod limits;
 mod negotiation;
 mod policy;
@@ -46,6 +47,7 @@ pub mod wire;
 
 pub use dialogue::{Dialogue, Side, Step};
 pub use error::{Code, Error, Escaped, InvalidName, Reason, Reply, Text};
+pub use framing::Framing;
 pub use limits::{Limit, Limits};
 pub use negotiation::Negotiation;
 pub use policy::{Opportunistic, Outcome, Policy, Required};

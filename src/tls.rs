@@ -1,11 +1,15 @@
 //! The hand-off to TLS.
 
+use crate::Framing;
+
 /// What a protocol asks of TLS, beyond what the caller's configuration says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
     /// The application protocol to offer (RFC 7301), in place of those of the configuration.
     pub alpn: Option<&'static [u8]>,
+    /// How the handshake travels, if not as it is.
+    pub framing: Option<Framing>,
 }
 
 /// The server agreed: the next bytes on the connection, in both directions, are TLS.

@@ -11,10 +11,12 @@ use thiserror::Error;
 use crate::{Dialogue, InvalidName, Side};
 
 mod imap;
+mod mssql;
 mod pop3;
 mod smtp;
 
 pub use imap::Imap;
+pub use mssql::MsSql;
 pub use pop3::Pop3;
 pub use smtp::Smtp;
 
@@ -111,6 +113,15 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Pop3::new().knobs(client.knobs),
+    }
+    /// Microsoft SQL Server: [`MsSql`]
+    MsSql {
+        names: ["mssql", "tds"],
+        ports: [1433],
+        reference: "MS-TDS §2.2.6.5",
+        first: Client,
+        replies: 1,
+        dialogue: |_| MsSql::new(),
     }
 }
 

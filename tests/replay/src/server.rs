@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use starttls_std::Framed;
 
 use crate::{Transcript, Turn};
 
@@ -78,7 +79,18 @@ pub fn play(mut stream: TcpStream, transcript: &Transcript, config: Arc<ServerCo
         }
     }
     if transcript.outcome == "upgraded" {
-        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        let mut config = (*config).clone();
+        if transcript.framing.is_some() {
+            // They come behind the handshake, and no specification says whether in a frame.
+            config.send_tls13_tickets = 0;
+        }
+        let mut connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
+        if let Some(framing) = transcript.framing {
+            let mut framed = Framed::new(&mut stream, framing);
+            while connection.is_handshaking() {
+                connection.complete_io(&mut framed)?;
+            }
+        }
         let mut tls = StreamOwned::new(connection, stream);
         let mut buffer = [0; 4096];
         loop {

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use include_dir::{Dir, include_dir};
-use starttls::Protocol;
 use starttls::protocol::{Client, Knobs, Start};
+use starttls::{Framing, Protocol};
 
 static TRANSCRIPTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../transcripts");
 
@@ -15,6 +15,8 @@ pub struct Transcript {
     pub name: String,
     /// The real server that it was recorded from, if it shows the usual dialogue with it.
     pub server: Option<String>,
+    /// How the protocol's handshake travels.
+    pub framing: Option<Framing>,
     /// The comments: where the dialogue is from.
     pub source: Vec<String>,
     /// How the client is set up.
@@ -45,7 +47,8 @@ impl Transcript {
             let name = file.path().display().to_string();
             let text = file.contents_utf8().unwrap_or_else(|| panic!("{name}: not UTF-8"));
             let transcript: Transcript = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
-            Transcript { name, ..transcript }
+            let dialogue = protocol.dialogue(&transcript.identity()).expect("a valid client");
+            Transcript { name, framing: dialogue.tls().framing, ..transcript }
         };
         folder.files().map(read).collect()
     }
@@ -91,6 +94,7 @@ impl FromStr for Transcript {
         let mut transcript = Transcript {
             name: String::new(),
             server: None,
+            framing: None,
             source: Vec::new(),
             knobs: Knobs::default(),
             turns: Vec::new(),

@@ -62,12 +62,12 @@ impl Error {
 
     pub(crate) fn during(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            // What a socket says when its time is up: the first on Unix, the second on Windows.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::Timeout { stage },
-            _ => match source.downcast() {
-                Ok(error) => Error::Tls(error),
-                Err(source) => Error::Io { stage, source },
-            },
+            io::ErrorKind::TimedOut => Error::Timeout { stage },
+            _ => source
+                .downcast()
+                .map(Error::Tls)
+                .or_else(|source| source.downcast().map(|source| Error::Negotiation { awaiting: stage, source }))
+                .unwrap_or_else(|source| Error::Io { stage, source }),
         }
     }
 }

@@ -16,9 +16,10 @@
 //! ```
 
 mod error;
+mod framed;
 mod stream;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Reason, Required, Side, Upgrade};
 
 pub use error::Error;
+pub use framed::Framed;
 use stream::Timed;
 pub use stream::{Stream, Untimed};
 
@@ -167,11 +169,14 @@ impl Upgrader {
     /// # Errors
     /// [`Error::Tls`], [`Error::Timeout`], [`Error::Io`].
     pub fn handshake<S: Stream>(self, mut stream: S, upgrade: Upgrade) -> Result<TlsStream<S>, Error> {
+        let framing = upgrade.tls().framing;
         let mut connection = upgrade.client_connection(self.config, self.server_name).map_err(Error::Tls)?;
         let mut timed = Timed::new(&mut stream, self.deadline)?;
-        while connection.is_handshaking() {
-            connection.complete_io(&mut timed).map_err(Error::during("TLS"))?;
-        }
+        let complete = match framing {
+            Some(framing) => complete(&mut connection, &mut Framed::new(&mut timed, framing)),
+            None => complete(&mut connection, &mut timed),
+        };
+        complete.map_err(Error::during("TLS"))?;
         drop(timed);
         Ok(StreamOwned::new(connection, stream))
     }
@@ -208,4 +213,11 @@ impl Upgrader {
 fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
     let awaiting = negotiation.awaiting();
     negotiation.finish().map_err(|source| Error::Negotiation { awaiting, source })
+}
+
+fn complete(connection: &mut ClientConnection, io: &mut (impl Read + Write)) -> io::Result<()> {
+    while connection.is_handshaking() {
+        connection.complete_io(io)?;
+    }
+    Ok(())
 }

@@ -111,6 +111,11 @@ impl<'a, S: Stream> Timed<'a, S> {
     }
 }
 
+/// What Unix calls a timeout that is over: to rustls it would mean that the socket is to be asked again.
+fn expired(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
+}
+
 impl<S: Stream> Drop for Timed<'_, S> {
     fn drop(&mut self) {
         // On a socket that is broken there is nothing left to put back.
@@ -122,19 +127,19 @@ impl<S: Stream> Drop for Timed<'_, S> {
 impl<S: Stream> Read for Timed<'_, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buffer)
+        self.stream.read(buffer).map_err(expired)
     }
 }
 
 impl<S: Stream> Write for Timed<'_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
+        self.stream.write(bytes).map_err(expired)
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write_vectored(bytes)
+        self.stream.write_vectored(bytes).map_err(expired)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -18,9 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// For tests in which time is to run out.
 const SHORT: Duration = Duration::from_millis(400);
 
-fn transcript(name: &str) -> Arc<Transcript> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts").join(name);
-    Arc::new(std::fs::read_to_string(path).expect(name).parse().expect(name))
+fn usual(protocol: Protocol) -> Arc<Transcript> {
+    Arc::new(Transcript::usual(protocol))
+}
+
+/// One of the transcripts of SMTP.
+fn smtp_transcript(name: &str) -> Arc<Transcript> {
+    let find = |transcript: &Transcript| transcript.name == format!("smtp/{name}.txt");
+    Arc::new(Transcript::all(Protocol::Smtp).into_iter().find(find).expect(name))
 }
 
 fn dialogue(protocol: Protocol, transcript: &Transcript) -> Box<dyn Dialogue + Send> {
@@ -52,18 +56,12 @@ fn smtp() -> Smtp {
     Smtp::new("client.example").expect("a valid name")
 }
 
-const UPGRADING: [(Protocol, &str); 4] = [
-    (Protocol::Smtp, "smtp/postfix.txt"),
-    (Protocol::Lmtp, "lmtp/dovecot.txt"),
-    (Protocol::Imap, "imap/dovecot.txt"),
-    (Protocol::Pop3, "pop3/dovecot.txt"),
-];
-
 #[test]
 fn every_protocol_ends_in_a_tls_stream_that_works() {
     let authority = Authority::default();
-    for (protocol, name) in UPGRADING {
-        let transcript = transcript(name);
+    for protocol in Protocol::all() {
+        let name = protocol.name();
+        let transcript = usual(protocol);
         let server = replay(&authority, &transcript, Flaw::None);
         let mut tls = required(&server, &authority, PATIENCE, dialogue(protocol, &transcript)).expect(name);
         assert!(!tls.conn.is_handshaking(), "{name}");
@@ -81,8 +79,9 @@ fn every_protocol_ends_in_a_tls_stream_that_works() {
 #[test]
 fn the_tap_sees_every_plaintext_byte_and_no_other() {
     let authority = Authority::default();
-    for (protocol, name) in UPGRADING {
-        let transcript = transcript(name);
+    for protocol in Protocol::all() {
+        let name = protocol.name();
+        let transcript = usual(protocol);
         let server = replay(&authority, &transcript, Flaw::None);
         let seen: Arc<Mutex<Vec<Turn>>> = Arc::default();
         let tapped = seen.clone();
@@ -128,8 +127,8 @@ fn a_declined_stream_comes_back_usable() {
 fn a_refused_command_is_repeated_on_the_same_connection() {
     let authority = Authority::default();
     let config = authority.server_config(Flaw::None);
-    let refused = transcript("smtp/postfix-broken-key.txt");
-    let rest = transcript("smtp/at-command.txt");
+    let refused = smtp_transcript("postfix-broken-key");
+    let rest = smtp_transcript("at-command");
     let server = Server::start(move |mut stream| {
         for turn in &refused.turns {
             match turn {
@@ -176,7 +175,7 @@ fn a_failed_stream_is_closed() {
 #[test]
 fn a_bad_certificate_is_refused() {
     let authority = Authority::default();
-    let transcript = transcript("smtp/postfix.txt");
+    let transcript = usual(Protocol::Smtp);
     let error = |server: &Server, authority: &Authority| match required(server, authority, PATIENCE, smtp()) {
         Err(Error::Tls(rustls::Error::InvalidCertificate(error))) => error,
         other => panic!("{other:?}"),
@@ -207,7 +206,7 @@ fn plaintext_in_place_of_tls_is_an_error_of_tls() {
 #[test]
 fn a_server_that_hangs_up_is_told_from_one_that_declines() {
     let authority = Authority::default();
-    let transcript = transcript("smtp/postfix.txt");
+    let transcript = usual(Protocol::Smtp);
     let turns = transcript.turns.len();
     for last in 0..turns {
         let cut =
@@ -273,7 +272,7 @@ fn the_deadline_holds_against_silence_and_drip() {
 #[test]
 fn every_address_is_tried_in_turn() {
     let authority = Authority::default();
-    let transcript = transcript("smtp/postfix.txt");
+    let transcript = usual(Protocol::Smtp);
     let server = replay(&authority, &transcript, Flaw::None);
     let upgrader = upgrader(&authority, PATIENCE);
     let stream = upgrader.connect_to(&[closed_port(), server.address()]).expect("the second answers");
@@ -290,7 +289,7 @@ fn every_address_is_tried_in_turn() {
 #[test]
 fn a_host_is_resolved_or_the_reason_is_told() {
     let authority = Authority::default();
-    let transcript = transcript("smtp/postfix.txt");
+    let transcript = usual(Protocol::Smtp);
     let server = replay(&authority, &transcript, Flaw::None);
     let stream = upgrader(&authority, PATIENCE).connect("localhost", server.address().port());
     assert!(stream.is_ok(), "{stream:?}");
@@ -305,6 +304,27 @@ fn time_that_is_up_is_up() {
     let upgrader = upgrader(&Authority::default(), Duration::ZERO);
     assert!(matches!(upgrader.connect("127.0.0.1", 25), Err(Error::Timeout { stage: "connect" })));
     assert!(matches!(upgrader.connect("localhost", 25), Err(Error::Timeout { stage: "resolve" })));
+}
+
+#[test]
+fn a_frame_that_is_none_is_an_error() {
+    let authority = Authority::default();
+    let transcript = usual(Protocol::MsSql);
+    let prelogin: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
+    for not_a_frame in
+        [&b"HTTP/1.1 400 Bad"[..], b"\x04\x01\x00\x20\x00\x00\x01\x00", b"\x12\x01\x00\x07\x00\x00\x01\x00"]
+    {
+        let prelogin = prelogin.clone();
+        let server = Server::start(move |mut stream| {
+            stream.read_exact(&mut [0; 26])?;
+            stream.write_all(&prelogin.concat())?;
+            stream.read_exact(&mut [0; 9])?; // the header and the first byte of the ClientHello
+            stream.write_all(not_a_frame)
+        })
+        .expect("a free port");
+        let error = required(&server, &authority, PATIENCE, starttls::protocol::MsSql::new()).expect_err("no TLS");
+        assert!(matches!(error, Error::Negotiation { source: starttls::Error::Unexpected(_), .. }), "{error:?}");
+    }
 }
 
 #[cfg(unix)]
