@@ -21,6 +21,7 @@ fn endless(dialogue: impl Dialogue, limits: Limits, first: &[u8], again: &[u8], 
             chunk.fill_with(|| bytes.next().expect("endless"));
             failure = negotiation.handle_input(&chunk).err();
             fed += size;
+            assert!(fed <= limits.bytes as usize + size, "it listens for ever");
         }
     });
     (failure.expect("it failed"), fed, memory.bytes_max)

@@ -221,3 +221,8 @@ fn complete(connection: &mut ClientConnection, io: &mut (impl Read + Write)) -> 
     }
     Ok(())
 }
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

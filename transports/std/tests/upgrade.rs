@@ -229,13 +229,14 @@ fn a_server_that_hangs_up_is_told_from_one_that_declines() {
     }
 }
 
-/// Plays a server that says `first`, hears so many bytes, and says a byte of `then` every few milliseconds, for ever.
+/// Plays a server that says `first`, hears so many bytes, and says a byte of `then` every few milliseconds, for longer
+/// than any deadline here.
 fn dripping(first: &'static [u8], hear: usize, then: &'static [u8]) -> Server {
     Server::start(move |mut stream| {
         stream.set_nodelay(true)?;
         stream.write_all(first)?;
         stream.read_exact(&mut vec![0; hear])?;
-        for byte in then.iter().cycle() {
+        for byte in then.iter().cycle().take(200) {
             stream.write_all(&[*byte])?;
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -1,0 +1,145 @@
+//! What is in a certificate.
+
+use std::net::IpAddr;
+
+use aws_lc_rs::digest;
+use rustls::pki_types::CertificateDer;
+use serde::Serialize;
+use starttls::Escaped;
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
+    OID_SIG_ED448, OID_SIG_ED25519,
+};
+use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
+
+/// A certificate as the report has it. What cannot be read is `None`.
+#[derive(Debug, Default, Serialize)]
+pub struct Certificate {
+    pub subject: Option<String>,
+    pub issuer: Option<String>,
+    pub not_before: Option<String>,
+    pub not_after: Option<String>,
+    pub names: Vec<String>,
+    pub key: Option<String>,
+    pub key_bits: Option<usize>,
+    pub sha256: String,
+    /// Seconds until it expires.
+    #[serde(skip)]
+    pub left: i64,
+}
+
+impl Certificate {
+    pub fn new(der: &CertificateDer<'_>) -> Self {
+        let sha256 = digest::digest(&digest::SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+            return Self { sha256, ..Self::default() };
+        };
+        let (key, key_bits) = key(certificate.public_key());
+        let not_after = certificate.validity().not_after;
+        Self {
+            subject: Some(distinguished(certificate.subject())),
+            issuer: Some(distinguished(certificate.issuer())),
+            not_before: Some(rfc3339(certificate.validity().not_before)),
+            not_after: Some(rfc3339(not_after)),
+            names: names(&certificate),
+            key: Some(key),
+            key_bits,
+            sha256,
+            left: not_after.timestamp() - ASN1Time::now().timestamp(),
+        }
+    }
+}
+
+fn distinguished(name: &X509Name<'_>) -> String {
+    Escaped(name.to_string().as_bytes()).to_string()
+}
+
+fn rfc3339(time: ASN1Time) -> String {
+    let time = time.to_datetime();
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
+}
+
+/// The names that a client compares with: DNS names and addresses.
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let name = |name: &GeneralName<'_>| match *name {
+        GeneralName::DNSName(name) => Some(Escaped(name.as_bytes()).to_string()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(|address| address.to_string())
+        }
+        _ => None,
+    };
+    extension.value.general_names.iter().filter_map(name).collect()
+}
+
+fn key(key: &SubjectPublicKeyInfo<'_>) -> (String, Option<usize>) {
+    let algorithm = &key.algorithm;
+    let curve = || algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    let (name, bits) = match &algorithm.algorithm {
+        oid if *oid == OID_PKCS1_RSAENCRYPTION => ("RSA", rsa_bits(key)),
+        oid if *oid == OID_SIG_ED25519 => ("Ed25519", Some(256)),
+        oid if *oid == OID_SIG_ED448 => ("Ed448", Some(456)),
+        oid if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY => match curve() {
+            Some(curve) if curve == OID_EC_P256 => ("ECDSA P-256", Some(256)),
+            Some(curve) if curve == OID_NIST_EC_P384 => ("ECDSA P-384", Some(384)),
+            Some(curve) if curve == OID_NIST_EC_P521 => ("ECDSA P-521", Some(521)),
+            Some(curve) => return (format!("ECDSA {curve}"), None),
+            None => ("ECDSA", None),
+        },
+        oid => return (oid.to_string(), None),
+    };
+    (name.to_owned(), bits)
+}
+
+fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
+    let Ok(PublicKey::RSA(key)) = key.parsed() else { return None };
+    let significant = key.modulus.iter().skip_while(|&&byte| byte == 0);
+    let first = significant.clone().next()?;
+    Some(8 * significant.count() - first.leading_zeros() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_is_reported_by_its_hash() {
+        let certificate = Certificate::new(&CertificateDer::from(&b"abc"[..]));
+        assert_eq!(certificate.subject, None);
+        assert_eq!(certificate.key_bits, None);
+        // FIPS 180-4's example.
+        assert_eq!(certificate.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn a_certificate_cannot_write_to_the_terminal() {
+        let mut params = rcgen::CertificateParams::new(vec!["*.mail.example".to_owned(), "::1".to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "\x1b[2J\u{202e}mail");
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+        let certificate = Certificate::new(params.self_signed(&key).unwrap().der());
+        assert_eq!(certificate.subject.as_deref(), Some("CN=\\x1b[2J\\xe2\\x80\\xaemail"));
+        assert_eq!(certificate.issuer, certificate.subject);
+        assert_eq!(certificate.names, ["*.mail.example", "::1"]);
+        assert_eq!((certificate.key.as_deref(), certificate.key_bits), (Some("ECDSA P-384"), Some(384)));
+    }
+
+    #[test]
+    fn keys_are_named_and_measured() {
+        for (algorithm, name, bits) in [
+            (&rcgen::PKCS_ECDSA_P256_SHA256, "ECDSA P-256", 256),
+            (&rcgen::PKCS_ED25519, "Ed25519", 256),
+            (&rcgen::PKCS_ECDSA_P521_SHA512, "ECDSA P-521", 521),
+            (&rcgen::PKCS_RSA_SHA256, "RSA", 2048),
+        ] {
+            let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+            let params = rcgen::CertificateParams::new(vec!["mail.example".to_owned()]).unwrap();
+            let certificate = Certificate::new(params.self_signed(&key).unwrap().der());
+            assert_eq!((certificate.key.as_deref(), certificate.key_bits), (Some(name), Some(bits)));
+        }
+    }
+}

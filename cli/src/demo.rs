@@ -1,0 +1,121 @@
+//! Upgrades to one server of each protocol on this machine: replies from the transcripts, over real TCP and TLS.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use starttls::{Negotiation, Protocol};
+use starttls_replay::{Authority, Flaw, Server, Transcript, play};
+use starttls_std::Upgrader;
+
+use crate::report::{Cleartext, Tls};
+
+/// With its longest names the table stays within 120 columns.
+const HEADER: [&str; 9] = [
+    "Protocol",
+    "Server",
+    "Round\ntrips",
+    "Bytes\nsent",
+    "Bytes\nreceived",
+    "TLS",
+    "Cipher suite",
+    "Key exchange",
+    "Time",
+];
+const ALIGNMENT: [CellAlignment; 9] = {
+    use CellAlignment::{Left, Right};
+    [Left, Left, Right, Right, Right, Left, Left, Left, Right]
+};
+
+/// How the upgrades went.
+#[derive(Default)]
+pub struct Demo {
+    upgrades: Vec<[String; HEADER.len()]>,
+    pub failures: Vec<String>,
+}
+
+/// Upgrades to one server of each protocol, one after the other.
+pub fn run() -> Demo {
+    let mut demo = Demo::default();
+    for protocol in Protocol::all() {
+        match upgrade(protocol, Transcript::usual(protocol)) {
+            Ok(row) => demo.upgrades.push(row),
+            Err(error) => demo.failures.push(format!("{protocol}: {error}")),
+        }
+    }
+    demo
+}
+
+/// One upgrade, as a row of the table.
+fn upgrade(protocol: Protocol, transcript: Transcript) -> Result<[String; HEADER.len()], Box<dyn Error>> {
+    let identity = transcript.identity();
+    let name = transcript.server.clone().unwrap_or_default();
+    let authority = Authority::default();
+    let server_config = authority.server_config(Flaw::None);
+    let server = Server::start(move |stream| play(stream, &transcript, server_config.clone()))?;
+
+    let started = Instant::now();
+    let (sender, chunks) = mpsc::channel();
+    let mut upgrader = Upgrader::new(authority.client_config(), "localhost".try_into()?, Duration::from_secs(10)).tap(
+        move |side, bytes| {
+            // The receiver lives as long as the upgrader.
+            let _ = sender.send((side, bytes.to_vec()));
+        },
+    );
+    let mut stream = upgrader.connect(&server.address().ip().to_string(), server.address().port())?;
+    let mut negotiation = Negotiation::required(protocol.dialogue(&identity)?);
+    upgrader.negotiate(&mut stream, &mut negotiation)?;
+    let cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+    let stream = upgrader.handshake(stream, negotiation.finish()?)?;
+    let time = started.elapsed();
+
+    let tls = Tls::new(&stream.conn, None);
+    Ok([
+        protocol.to_string(),
+        name,
+        cleartext.round_trips.to_string(),
+        cleartext.sent_bytes.to_string(),
+        cleartext.received_bytes.to_string(),
+        tls.version.unwrap_or_default().replace("TLSv", ""),
+        tls.cipher_suite.unwrap_or_default(),
+        tls.key_exchange.unwrap_or_default(),
+        format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+    ])
+}
+
+impl Display for Demo {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+        table.set_header(HEADER).add_rows(&self.upgrades);
+        for (column, alignment) in table.column_iter_mut().zip(ALIGNMENT) {
+            column.set_padding((0, 1)).set_cell_alignment(alignment);
+        }
+        writeln!(f, "{}\n", table.trim_fmt())?;
+        for failure in &self.failures {
+            writeln!(f, "FAILED {failure}")?;
+        }
+        let (upgraded, all) = (self.upgrades.len(), self.upgrades.len() + self.failures.len());
+        let shown = "on loopback and verified for localhost; replies as of the server named, or (by specification)";
+        writeln!(f, "{upgraded} of {all} upgraded {shown}.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_upgrade_is_told_with_its_reason() {
+        let refusal = include_str!("../../tests/transcripts/smtp/postfix-broken-key.txt");
+        let error = upgrade(Protocol::Smtp, refusal.parse().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("STARTTLS: the server refused for now: 454"), "{error}");
+
+        let demo = Demo { upgrades: Vec::new(), failures: vec![format!("smtp: {error}")] };
+        let shown = demo.to_string();
+        assert!(shown.contains("FAILED smtp: STARTTLS: the server refused"), "{shown}");
+        assert!(shown.contains("0 of 1 upgraded"), "{shown}");
+    }
+}

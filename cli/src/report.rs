@@ -1,0 +1,157 @@
+//! The report of one check. Names and order of the fields are those of its JSON, which is a contract.
+
+use std::net::SocketAddr;
+
+use rustls::ClientConnection;
+use serde::{Serialize, Serializer};
+use starttls::{Dialogue, Escaped, Negotiation, Required, Side};
+
+use crate::certificate::Certificate;
+use crate::failure::{Failure, Kind};
+use crate::{CRITICAL, UNKNOWN};
+
+/// All that was found out about one target. What the peer had a hand in is escaped, or gets so on its way out.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// As it was typed.
+    pub target: String,
+    /// `None` if the target does not tell.
+    pub protocol: Option<&'static str>,
+    pub address: Option<SocketAddr>,
+    pub outcome: Outcome,
+    pub failure: Option<Failure>,
+    pub cleartext: Cleartext,
+    pub tls: Option<Tls>,
+    /// From the start of the name resolution to the end of the handshake.
+    pub seconds: f64,
+    /// The name that the certificate was held against.
+    #[serde(skip)]
+    pub server_name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The TLS handshake was completed, whatever the certificate.
+    Upgraded,
+    /// The server declined, and kept to its protocol.
+    Plaintext,
+    Failed,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub struct Cleartext {
+    pub round_trips: u32,
+    pub sent_bytes: usize,
+    pub received_bytes: usize,
+    /// `None` if the server has not listed its capabilities.
+    pub advertised: Option<bool>,
+    pub dialogue: Vec<Turn>,
+}
+
+/// What one side said before the other answered.
+#[derive(Debug, Serialize)]
+pub struct Turn {
+    #[serde(serialize_with = "side")]
+    pub from: Side,
+    #[serde(serialize_with = "escaped")]
+    pub text: Vec<u8>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Tls {
+    pub version: Option<String>,
+    pub cipher_suite: Option<String>,
+    pub key_exchange: Option<String>,
+    pub verified: bool,
+    pub verify_error: Option<String>,
+    /// As the server sent them, its own first.
+    pub certificates: Vec<Certificate>,
+}
+
+impl Report {
+    /// The report of a check that has not come to anything yet.
+    pub fn new(target: &str) -> Self {
+        Self {
+            target: Escaped(target.as_bytes()).to_string(),
+            protocol: None,
+            address: None,
+            outcome: Outcome::Failed,
+            failure: None,
+            cleartext: Cleartext::default(),
+            tls: None,
+            seconds: 0.0,
+            server_name: String::new(),
+        }
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        match self.failure.as_ref().map(|failure| failure.kind) {
+            None => 0,
+            Some(Kind::Connect | Kind::Config) => UNKNOWN,
+            Some(_) => CRITICAL,
+        }
+    }
+}
+
+impl Cleartext {
+    /// `chunks` is what the tap saw.
+    pub fn new<D: Dialogue>(
+        negotiation: &Negotiation<D, Required>,
+        chunks: impl Iterator<Item = (Side, Vec<u8>)>,
+    ) -> Self {
+        let mut dialogue: Vec<Turn> = Vec::new();
+        for (from, text) in chunks {
+            match dialogue.last_mut() {
+                Some(turn) if turn.from == from => turn.text.extend(text),
+                _ => dialogue.push(Turn { from, text }),
+            }
+        }
+        let bytes = |side| dialogue.iter().filter(|turn| turn.from == side).map(|turn| turn.text.len()).sum();
+        Self {
+            round_trips: negotiation.round_trips(),
+            sent_bytes: bytes(Side::Client),
+            received_bytes: bytes(Side::Server),
+            advertised: negotiation.advertised(),
+            dialogue,
+        }
+    }
+}
+
+impl Tls {
+    /// For a connection whose handshake is complete.
+    pub fn new(connection: &ClientConnection, verify_error: Option<String>) -> Self {
+        // rustls writes TLSv1_3 and TLS13_AES_128_GCM_SHA256, the registry of IANA TLS_AES_128_GCM_SHA256.
+        let version = connection.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
+        let suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+        Self {
+            version,
+            cipher_suite: suite.map(|suite| suite.replacen("TLS13_", "TLS_", 1)),
+            key_exchange: group,
+            verified: verify_error.is_none(),
+            verify_error,
+            certificates: connection.peer_certificates().unwrap_or_default().iter().map(Certificate::new).collect(),
+        }
+    }
+}
+
+impl Turn {
+    pub fn speaker(&self) -> &'static str {
+        match self.from {
+            Side::Client => "C",
+            Side::Server => "S",
+        }
+    }
+}
+
+fn side<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match side {
+        Side::Client => "client",
+        Side::Server => "server",
+    })
+}
+
+fn escaped<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Escaped(text))
+}

@@ -1,0 +1,131 @@
+//! Runs the tool against servers on loopback.
+
+#![allow(dead_code, reason = "each test program needs its part")]
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustls::ServerConfig;
+use serde_json::Value;
+use starttls_replay::{Authority, Flaw, Server, Transcript, play};
+
+/// What a run of the tool came to.
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("it exits by itself"),
+            stdout: String::from_utf8(output.stdout).expect("it prints UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("it prints UTF-8"),
+        }
+    }
+}
+
+impl Run {
+    /// The JSON, which is one line.
+    pub fn report(&self) -> Value {
+        assert_eq!(self.stdout.matches('\n').count(), 1, "{}", self.stdout);
+        serde_json::from_str(&self.stdout).expect("JSON")
+    }
+
+    /// The one line that the tool is to complain with, and nothing else.
+    pub fn complaint(&self) -> &str {
+        assert!(self.stderr.starts_with("starttls: "), "{}", self.stderr);
+        assert!(self.stderr.ends_with('\n') && self.stderr.matches('\n').count() == 1, "{}", self.stderr);
+        assert!(!self.stderr.trim_end().contains(|character: char| character.is_control()), "{:?}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        &self.stderr
+    }
+}
+
+pub fn tool() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_starttls"))
+}
+
+pub fn run(arguments: &[&str]) -> Run {
+    tool().args(arguments).output().expect("the tool starts").into()
+}
+
+/// The arguments of a check of `server` that trusts `authority`, for the name `localhost`.
+pub fn arguments(protocol: &str, server: &Server, authority: &Authority) -> Vec<String> {
+    let ca_file = ca_file(authority).into_os_string().into_string().expect("a path in UTF-8");
+    let target = format!("{protocol}://{}", server.address());
+    ["check", "--name", "client.example", "--server-name", "localhost", "--ca-file", &ca_file, &target]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Checks `server` in JSON.
+pub fn check(protocol: &str, server: &Server, authority: &Authority) -> Run {
+    tool().args(arguments(protocol, server, authority)).arg("--json").output().expect("the tool starts").into()
+}
+
+/// Checks `server` for a person.
+pub fn check_human(protocol: &str, server: &Server, authority: &Authority) -> Run {
+    tool().args(arguments(protocol, server, authority)).output().expect("the tool starts").into()
+}
+
+fn ca_file(authority: &Authority) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("ca-{}-{number}.pem", std::process::id()));
+    fs::write(&path, authority.pem()).expect("a writable directory");
+    path
+}
+
+/// A server that plays a transcript of tests/transcripts, with TLS as `config` has it.
+pub fn replay(transcript: &str, config: Arc<ServerConfig>) -> Server {
+    let path = format!("{}/../tests/transcripts/{transcript}", env!("CARGO_MANIFEST_DIR"));
+    let transcript: Transcript = fs::read_to_string(path).expect("a transcript").parse().expect("a transcript");
+    Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port")
+}
+
+/// A server of `protocol` with TLS for localhost, flawed or not.
+pub fn good_server(protocol: &str, authority: &Authority, flaw: Flaw) -> Server {
+    let config = authority.server_config(flaw);
+    match protocol {
+        "smtp" => replay("smtp/postfix.txt", config),
+        "lmtp" => replay("lmtp/dovecot.txt", config),
+        "pop3" => replay("pop3/dovecot.txt", config),
+        // The tag is the client's choice, so there is nothing to replay.
+        "imap" => serve(move |mut stream| {
+            stream.write_all(b"* OK IMAP4rev1 ready\r\n")?;
+            let command = line(&mut stream)?;
+            let tag = command.split(' ').next().unwrap_or_default();
+            stream.write_all(format!("{tag} OK go ahead\r\n").as_bytes())?;
+            let upgraded: Transcript = "= upgraded".parse().map_err(io::Error::other)?;
+            play(stream, &upgraded, config.clone())
+        }),
+        _ => panic!("no server of {protocol}"),
+    }
+}
+
+pub fn serve(handler: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Server {
+    Server::start(handler).expect("a free port")
+}
+
+/// A line from the client, without its end.
+pub fn line(stream: &mut TcpStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        line.extend(byte);
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+/// Stays until the client hangs up.
+pub fn wait(stream: &mut TcpStream) -> io::Result<()> {
+    io::copy(stream, &mut io::sink()).map(drop)
+}
