@@ -5,12 +5,12 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use starttls::{Negotiation, Protocol};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use starttls_std::Upgrader;
 
 use crate::report::{Cleartext, Tls};
+use crate::table::table;
 
 /// With its longest names the table stays within 120 columns.
 const HEADER: [&str; 9] = [
@@ -24,10 +24,8 @@ const HEADER: [&str; 9] = [
     "Key exchange",
     "Time",
 ];
-const ALIGNMENT: [CellAlignment; 9] = {
-    use CellAlignment::{Left, Right};
-    [Left, Left, Right, Right, Right, Left, Left, Left, Right]
-};
+/// The columns of numbers.
+const NUMBERS: [usize; 4] = [2, 3, 4, 8];
 
 /// How the upgrades went.
 #[derive(Default)]
@@ -87,13 +85,7 @@ fn upgrade(protocol: Protocol, transcript: Transcript) -> Result<[String; HEADER
 
 impl Display for Demo {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
-        table.set_header(HEADER).add_rows(&self.upgrades);
-        for (column, alignment) in table.column_iter_mut().zip(ALIGNMENT) {
-            column.set_padding((0, 1)).set_cell_alignment(alignment);
-        }
-        writeln!(f, "{}\n", table.trim_fmt())?;
+        writeln!(f, "{}\n", table(HEADER, &self.upgrades, &NUMBERS))?;
         for failure in &self.failures {
             writeln!(f, "FAILED {failure}")?;
         }

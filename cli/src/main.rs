@@ -5,7 +5,9 @@ mod check;
 mod demo;
 mod failure;
 mod human;
+mod protocols;
 mod report;
+mod table;
 mod target;
 mod verify;
 
@@ -46,6 +48,8 @@ enum Command {
     Check(CheckArguments),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
+    /// List the protocols, with their names, ports and specifications
+    Protocols,
 }
 
 #[derive(Args)]
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
             let code = if demo.failures.is_empty() { 0 } else { CRITICAL };
             exit(print(&demo.to_string()), code)
         }
+        Ok(Arguments { command: Command::Protocols }) => exit(print(&protocols::list()), 0),
         Err(error) if error.use_stderr() => {
             complain(&one_line(&error));
             UNKNOWN.into()
