@@ -13,10 +13,12 @@ use crate::{Dialogue, InvalidName, Side};
 mod imap;
 mod pop3;
 mod smtp;
+mod xmpp;
 
 pub use imap::Imap;
 pub use pop3::Pop3;
 pub use smtp::Smtp;
+pub use xmpp::Xmpp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
 macro_rules! protocols {
@@ -111,6 +113,24 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Pop3::new().knobs(client.knobs),
+    }
+    /// XMPP from client to server: [`Xmpp::client`]
+    Xmpp {
+        names: ["xmpp", "xmpp-client", "jabber"],
+        ports: [5222],
+        reference: "RFC 6120 §5.4",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Xmpp::client(client.domain)?.knobs(client.knobs),
+    }
+    /// XMPP from server to server: [`Xmpp::server`]
+    XmppServer {
+        names: ["xmpp-server"],
+        ports: [5269],
+        reference: "RFC 6120 §5.4",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Xmpp::server(client.domain, client.name)?.knobs(client.knobs),
     }
 }
 
@@ -240,6 +260,12 @@ fn check<'a>(
     } else {
         Err(InvalidName { what, most, allowed })
     }
+}
+
+/// Passes the name of a host on: a domain name, or an address, bare or in brackets, with a port or without.
+fn host<'a>(what: &'static str, name: &'a str) -> Result<&'a str, InvalidName> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    check(what, 255, "letters, digits and .-_:[]", allowed, name)
 }
 
 /// A command line, built before the dialogue begins.
