@@ -10,11 +10,13 @@ use thiserror::Error;
 
 use crate::{Dialogue, InvalidName, Side};
 
+mod http;
 mod imap;
 mod pop3;
 mod smtp;
 mod xmpp;
 
+pub use http::Http;
 pub use imap::Imap;
 pub use pop3::Pop3;
 pub use smtp::Smtp;
@@ -131,6 +133,15 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Xmpp::server(client.domain, client.name)?.knobs(client.knobs),
+    }
+    /// HTTP/1.1 Upgrade, also for IPP: [`Http`]
+    Http {
+        names: ["http", "ipp"],
+        ports: [80, 631],
+        reference: "RFC 2817 §3.2",
+        first: Server,
+        replies: 1,
+        dialogue: |client| Http::new(client.domain)?.knobs(client.knobs),
     }
 }
 

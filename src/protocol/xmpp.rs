@@ -106,8 +106,7 @@ impl Xmpp {
         let namespaces = ["xmlns='", namespace, "' xmlns:stream='", STREAMS, "'>"].concat();
         let addresses = addresses.concat();
         let header = ["<?xml version='1.0'?><stream:stream", &addresses, " version='1.0' ", &namespaces].concat();
-        let mut options = Options::default();
-        options.max_token_length = LONGEST_TOKEN;
+        let options = Options { max_token_length: LONGEST_TOKEN, ..Options::default() };
         let mut parser = Box::new(Parser::with_options(options));
         // Else what is not white space would go unnoticed until the next tag.
         parser.set_text_buffering(false);
