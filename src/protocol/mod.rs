@@ -14,12 +14,14 @@ mod http;
 mod imap;
 mod pop3;
 mod smtp;
+mod telnet;
 mod xmpp;
 
 pub use http::Http;
 pub use imap::Imap;
 pub use pop3::Pop3;
 pub use smtp::Smtp;
+pub use telnet::Telnet;
 pub use xmpp::Xmpp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
@@ -142,6 +144,15 @@ protocols! {
         first: Server,
         replies: 1,
         dialogue: |client| Http::new(client.domain)?.knobs(client.knobs),
+    }
+    /// Telnet START_TLS: [`Telnet`]
+    Telnet {
+        names: ["telnet"],
+        ports: [23],
+        reference: "draft-altman-telnet-starttls-02",
+        first: Server,
+        replies: 2,
+        dialogue: |client| Telnet::new().knobs(client.knobs),
     }
 }
 
