@@ -17,6 +17,9 @@ pub enum Error {
     /// The server ended the session (SMTP 421, a greeting of 554, IMAP `BYE`).
     #[error("the server ended the session: {0}")]
     Closing(Reply),
+    /// The proxy on the way to the server refused: there is no connection to the server.
+    #[error("the proxy refused: {0}")]
+    Proxy(Reply),
     /// The server said something that the protocol does not allow at this point.
     #[error("not a reply that the protocol allows here: {0}")]
     Unexpected(Text),

@@ -270,7 +270,7 @@ impl FromStr for Protocol {
 pub struct UnknownProtocol;
 
 /// Passes a name of the caller's on, if all its characters may get onto the wire.
-fn check<'a>(
+pub(crate) fn check<'a>(
     what: &'static str,
     most: usize,
     allowed: &'static str,
