@@ -159,8 +159,24 @@ fn protocols_read_as_they_display() {
             "the table is in order"
         );
     }
-    for name in ["", "smtps", "smtp ", " smtp", "smtp\n", "s"] {
-        assert_eq!(name.parse::<Protocol>(), Err(UnknownProtocol), "{name:?}");
+    for name in ["", "smtp ", " smtp", "smtp\n", "s", "redis\n"] {
+        assert_eq!(name.parse::<Protocol>(), Err(UnknownProtocol::Unheard), "{name:?}");
+    }
+    let advised = [
+        ("redis", "6380"),
+        ("MongoDB", "27017"),
+        ("mqtt", "8883"),
+        ("rabbitmq", "5671"),
+        ("rsync", "874"),
+        ("git", "ssh"),
+        ("SIP", "5061"),
+        ("elasticsearch", "https"),
+        ("smtps", "465"),
+    ];
+    for (name, instead) in advised {
+        let error = name.parse::<Protocol>().unwrap_err();
+        assert!(matches!(error, UnknownProtocol::NoUpgrade { .. }), "{name}");
+        assert!(error.to_string().contains(instead), "{name}: {error}");
     }
     assert_eq!((Protocol::from_port(587), Protocol::from_port(443)), (Some(Protocol::Smtp), None));
 }

@@ -249,7 +249,8 @@ fn a_refusal_of_the_proxys_is_an_error_under_any_policy() {
         let turns: Vec<Vec<u8>> = turns.iter().map(|turn| turn.to_vec()).collect();
         assert_eq!(end(dialogue, &whole(&turns), false).1, Err(error));
     }
-    let nonsense: [(fn() -> Boxed, &[u8]); 8] = [
+    type Nonsense = (fn() -> Boxed, &'static [u8]);
+    let nonsense: [Nonsense; 8] = [
         (connected, b"HTTP/2 200\r\n"),
         (connected, b"200 OK\r\n"),
         (connected, b"HTTP/1.1 200 OK\r\nx\r\n"),

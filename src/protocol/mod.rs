@@ -6,22 +6,25 @@ use core::fmt;
 use core::str::FromStr;
 
 use bytes::Bytes;
-use thiserror::Error;
 
 use crate::{Dialogue, InvalidName, Side};
 
 mod http;
 mod imap;
 mod pop3;
+mod script;
 mod smtp;
 mod telnet;
+mod unknown;
 mod xmpp;
 
 pub use http::Http;
 pub use imap::Imap;
 pub use pop3::Pop3;
+pub use script::{InvalidScript, Script, ScriptError};
 pub use smtp::Smtp;
 pub use telnet::Telnet;
+pub use unknown::UnknownProtocol;
 pub use xmpp::Xmpp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
@@ -260,14 +263,9 @@ impl FromStr for Protocol {
 
     fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
         let named = |row: &&Row| row.names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        TABLE.iter().find(named).map(|row| row.protocol).ok_or(UnknownProtocol)
+        TABLE.iter().find(named).map(|row| row.protocol).ok_or_else(|| UnknownProtocol::named(name))
     }
 }
-
-/// The name is of no protocol that this crate knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("unknown protocol")]
-pub struct UnknownProtocol;
 
 /// Passes a name of the caller's on, if all its characters may get onto the wire.
 pub(crate) fn check<'a>(
