@@ -17,6 +17,9 @@ pub enum Error {
     /// The server ended the session (SMTP 421, a greeting of 554, IMAP `BYE`).
     #[error("the server ended the session: {0}")]
     Closing(Reply),
+    /// The proxy on the way to the server refused: there is no connection to the server.
+    #[error("the proxy refused: {0}")]
+    Proxy(Reply),
     /// The server said something that the protocol does not allow at this point.
     #[error("not a reply that the protocol allows here: {0}")]
     Unexpected(Text),
@@ -69,7 +72,7 @@ pub struct Reply {
 pub enum Code {
     /// A number, such as SMTP's 454.
     Number(u16),
-    /// A word, such as IMAP's `NO` or POP3's `-ERR`.
+    /// A word, such as IMAP's `NO` or POP3's `-ERR`; empty where the whole reply is in its text.
     Word(&'static str),
     /// A number that the specification gives a name, such as LDAP's 52, `unavailable`.
     Named(u32, &'static str),
@@ -135,11 +138,11 @@ impl fmt::Display for Code {
 
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.code)?;
-        if !self.text.0.is_empty() {
-            write!(f, " {}", self.text)?;
+        match (self.code, self.text.0.is_empty()) {
+            (Code::Word(""), _) => write!(f, "{}", self.text),
+            (code, true) => write!(f, "{code}"),
+            (code, false) => write!(f, "{code} {}", self.text),
         }
-        Ok(())
     }
 }
 

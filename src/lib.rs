@@ -27,6 +27,7 @@
 //! - [`protocol`] has one type a protocol, and [`Protocol`] for those who choose at run time.
 //! - [`Upgrade`] is what a negotiation ends in, and the only way to the TLS connection.
 //! - [`Error`] and [`Reason`] say why there was none; [`Limits`] bound what a server may say.
+//! - [`preface`] has what is said before: to an HTTP or SOCKS5 proxy, or a header of the PROXY protocol.
 //! - [`Dialogue`] is what a protocol implements, and [`wire`] has the scanners that protocols share.
 //!
 //! Sockets are the business of the crates `starttls-std` (blocking) and its siblings.
@@ -41,6 +42,7 @@ mod framing;
 mod limits;
 mod negotiation;
 mod policy;
+pub mod preface;
 pub mod protocol;
 mod tls;
 pub mod wire;

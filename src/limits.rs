@@ -13,13 +13,13 @@ pub struct Limits {
     pub line: u32,
     /// Lines, or packets, of one reply. Default 256.
     pub lines: u32,
-    /// Replies, the greeting included. Default 8.
+    /// Replies, the greeting included. Default 16.
     pub turns: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 65_536, line: 8_192, lines: 256, turns: 8 }
+        Self { bytes: 65_536, line: 8_192, lines: 256, turns: 16 }
     }
 }
 

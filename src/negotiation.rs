@@ -28,7 +28,7 @@ use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgr
 /// - Outputs: [`poll_transmit`](Self::poll_transmit), [`finish`](Self::finish).
 /// - Inputs: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof).
 /// - Getters: [`wants_read`](Self::wants_read), [`awaiting`](Self::awaiting), [`advertised`](Self::advertised),
-///   [`round_trips`](Self::round_trips).
+///   [`round_trips`](Self::round_trips), [`dialogue`](Self::dialogue).
 ///
 /// The loop is the same for every runtime:
 ///
@@ -158,6 +158,11 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     /// The reply that is awaited or that was the last: `greeting`, or the command as it stands on the wire.
     pub fn awaiting(&self) -> &'static str {
         self.dialogue.awaiting()
+    }
+
+    /// The dialogue, for what it alone can tell.
+    pub fn dialogue(&self) -> &D {
+        &self.dialogue
     }
 
     /// Whether the server listed the upgrade among its capabilities; `None` as long as it has not listed any.

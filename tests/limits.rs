@@ -1,11 +1,15 @@
 //! A server that does not stop talking is stopped, in constant memory, exactly at the limit.
 
 use allocation_counter::measure;
-use starttls::protocol::{Imap, Knobs, Pop3, Smtp, Start};
+use starttls::protocol::{Imap, Knobs, Pop3, Smtp, Start, Xmpp};
 use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol};
 use starttls_replay::Transcript;
 
 const ASK: Knobs = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
+
+/// The protocols whose parser allocates, and the most that it holds.
+const PARSES_XML: [Protocol; 2] = [Protocol::Xmpp, Protocol::XmppServer];
+const XML_MEMORY: u64 = 300_000;
 
 /// Feeds `first` once and `again` for ever, in chunks of `size`. Returns the error, after how many bytes it came, and
 /// how many bytes of memory it took.
@@ -76,10 +80,40 @@ fn no_protocol_listens_for_ever() {
                     let dialogue = protocol.dialogue(&transcript.identity()).expect("a valid client");
                     let (_, fed, memory) = endless(dialogue, Limits::default(), turn, again, 1);
                     assert!(fed <= Limits::default().bytes as usize + 1, "{}: {fed} bytes", transcript.name);
-                    assert!(memory <= 1024, "{}: {memory} bytes of memory", transcript.name);
+                    let most = if PARSES_XML.contains(&protocol) { XML_MEMORY } else { 1024 };
+                    assert!(memory <= most, "{}: {memory} bytes of memory", transcript.name);
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_memory_of_an_xml_parser_is_bounded() {
+    let stream = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
+    let most = Limits::default().bytes as usize;
+    let numbered = |one: fn(usize) -> String| (0..most).map(one).take(9000).collect::<String>();
+    let rows: [(&str, String, String, Limit); 6] = [
+        ("attributes", format!("{stream}<x"), numbered(|n| format!(" a{n:x}=''")), Limit::Line),
+        ("declarations", format!("{stream}<x"), numbered(|n| format!(" xmlns:a{n:x}='{n:x}'")), Limit::Line),
+        ("text", format!("{stream}<stream:features><x>"), "x".into(), Limit::Line),
+        ("space", stream.into(), " ".into(), Limit::Line),
+        ("features", format!("{stream}<stream:features>"), "<a/>".into(), Limit::Lines),
+        ("tags", format!("{stream}<stream:features><x>"), "<a>x</a>".into(), Limit::Line),
+    ];
+    for (name, first, again, limit) in rows {
+        let dialogue = Xmpp::client("mail.example").unwrap();
+        let (error, _, memory) = endless(dialogue, Limits::default(), first.as_bytes(), again.as_bytes(), 1);
+        println!("{name}: {memory} bytes of memory");
+        assert_eq!(error, Error::Limit(limit), "{name}");
+        assert!(memory <= XML_MEMORY, "{name}: {memory} bytes of memory");
+    }
+    for endless_token in ["<", "<x a", "<x a='", "</"] {
+        let dialogue = Xmpp::client("mail.example").unwrap();
+        let first = format!("{stream}<stream:features>{endless_token}");
+        let (error, at, memory) = endless(dialogue, Limits::default(), first.as_bytes(), b"x", 1);
+        assert!(matches!(error, Error::Unexpected(_)), "{endless_token}: {error}");
+        assert!(at <= first.len() + 1025 && memory <= XML_MEMORY, "{endless_token}: {at} bytes, {memory} of memory");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rules of the negotiation that no transcript can show.
 
-use starttls::protocol::{Client, Imap, Knobs, Pop3, Smtp, Start, UnknownProtocol};
+use starttls::protocol::{Client, Imap, Knobs, Pop3, Smtp, Start, UnknownProtocol, Xmpp};
 use starttls::{Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason};
 
 fn smtp() -> Smtp {
@@ -77,6 +77,20 @@ fn the_getters_tell_how_far_it_got() {
 }
 
 #[test]
+fn an_xmpp_server_can_say_that_it_insists() {
+    for (feature, required) in [("<t:required/>", true), ("<required/>", false), ("", false)] {
+        let mut negotiation = Negotiation::required(Xmpp::client("mail.example").unwrap());
+        negotiation.poll_transmit().unwrap();
+        let stream =
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
+        let starttls = format!("<t:starttls xmlns:t='urn:ietf:params:xml:ns:xmpp-tls'>{feature}</t:starttls>");
+        let features = format!("{stream}<stream:features>{starttls}</stream:features>");
+        negotiation.handle_input(features.as_bytes()).unwrap();
+        assert_eq!(negotiation.dialogue().required(), required, "{feature}");
+    }
+}
+
+#[test]
 fn names_that_would_break_the_wire_are_refused() {
     let long = "x".repeat(256);
     let bad = [
@@ -96,6 +110,8 @@ fn names_that_would_break_the_wire_are_refused() {
     ];
     for name in bad {
         assert!(Smtp::new(name).is_err() && Smtp::lmtp(name).is_err(), "{name:?}");
+        assert!(Xmpp::client(name).is_err() && Xmpp::server(name, "a.example").is_err(), "{name:?}");
+        assert!(Xmpp::server("a.example", name).is_err(), "{name:?}");
     }
     for name in ["client.example", "[192.0.2.1]", "[IPv6:2001:db8::1]", "under_score-1", &long[1..]] {
         assert!(Smtp::new(name).is_ok() && Smtp::lmtp(name).is_ok(), "{name:?}");
@@ -137,10 +153,30 @@ fn protocols_read_as_they_display() {
             assert_eq!(name.to_uppercase().parse(), Ok(protocol));
         }
         assert_eq!(Protocol::from_port(protocol.ports()[0]), Some(protocol));
-        assert_eq!(protocol.name().to_uppercase(), format!("{protocol:?}").to_uppercase(), "the table is in order");
+        assert_eq!(
+            protocol.name().replace('-', "").to_uppercase(),
+            format!("{protocol:?}").to_uppercase(),
+            "the table is in order"
+        );
     }
-    for name in ["", "smtps", "smtp ", " smtp", "smtp\n", "s"] {
-        assert_eq!(name.parse::<Protocol>(), Err(UnknownProtocol), "{name:?}");
+    for name in ["", "smtp ", " smtp", "smtp\n", "s", "redis\n"] {
+        assert_eq!(name.parse::<Protocol>(), Err(UnknownProtocol::Unheard), "{name:?}");
+    }
+    let advised = [
+        ("redis", "6380"),
+        ("MongoDB", "27017"),
+        ("mqtt", "8883"),
+        ("rabbitmq", "5671"),
+        ("rsync", "874"),
+        ("git", "ssh"),
+        ("SIP", "5061"),
+        ("elasticsearch", "https"),
+        ("smtps", "465"),
+    ];
+    for (name, instead) in advised {
+        let error = name.parse::<Protocol>().unwrap_err();
+        assert!(matches!(error, UnknownProtocol::NoUpgrade { .. }), "{name}");
+        assert!(error.to_string().contains(instead), "{name}: {error}");
     }
     assert_eq!((Protocol::from_port(587), Protocol::from_port(443)), (Some(Protocol::Smtp), None));
 }

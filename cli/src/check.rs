@@ -12,7 +12,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use starttls::protocol::{Client, Knobs};
+use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol};
 use starttls_std::Upgrader;
 
@@ -49,13 +49,22 @@ struct Prepared {
     recorder: Arc<Recorder>,
     timeout: Duration,
     seed: u64,
-    /// `None` if it depends on our address.
-    dialogue: Option<Box<dyn Dialogue + Send>>,
+    speaks: Speaks,
+}
+
+enum Speaks {
+    Now(Box<dyn Dialogue + Send>),
+    /// What we are called depends on our address.
+    OnceConnected(Protocol),
 }
 
 fn prepare(arguments: &CheckArguments, report: &mut Report) -> Result<Prepared, Error> {
-    let target = Target::parse(&arguments.target, arguments.starttls.as_deref()).map_err(Error::Config)?;
-    report.protocol = Some(target.protocol.name());
+    let target = match arguments.script {
+        Some(_) => Target::scripted(&arguments.target),
+        None => Target::parse(&arguments.target, arguments.starttls.as_deref()),
+    }
+    .map_err(Error::Config)?;
+    report.protocol = target.protocol.map(Protocol::name);
     report.server_name = arguments.server_name.as_ref().unwrap_or(&target.host).clone();
     let server_name = ServerName::try_from(report.server_name.clone())
         .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
@@ -64,8 +73,12 @@ fn prepare(arguments: &CheckArguments, report: &mut Report) -> Result<Prepared, 
     let mut seed = [0; 8];
     provider.secure_random.fill(&mut seed).map_err(|_| Error::Config("the system has no random numbers".to_owned()))?;
     let seed = u64::from_ne_bytes(seed);
-    let dialogue =
-        arguments.name.as_deref().map(|name| dialogue(target.protocol, name, &report.server_name, seed)).transpose()?;
+    let speaks = match (&arguments.script, target.protocol, &arguments.name) {
+        (Some(path), ..) => Speaks::Now(Box::new(script_in(path)?)),
+        (None, Some(protocol), Some(name)) => Speaks::Now(dialogue(protocol, name, &report.server_name, seed)?),
+        (None, Some(protocol), None) => Speaks::OnceConnected(protocol),
+        (None, None, _) => return Err(Error::Config("there is neither a protocol nor a script".to_owned())),
+    };
 
     let roots = match &arguments.ca_file {
         Some(path) => roots_in(path)?,
@@ -80,11 +93,11 @@ fn prepare(arguments: &CheckArguments, report: &mut Report) -> Result<Prepared, 
         .with_custom_certificate_verifier(recorder.clone())
         .with_no_client_auth();
     let config = Arc::new(config);
-    Ok(Prepared { target, server_name, config, recorder, timeout: arguments.timeout, seed, dialogue })
+    Ok(Prepared { target, server_name, config, recorder, timeout: arguments.timeout, seed, speaks })
 }
 
 fn upgrade(prepared: Prepared, report: &mut Report) -> Result<(), Error> {
-    let Prepared { target, server_name, config, recorder, timeout, seed, dialogue: named } = prepared;
+    let Prepared { target, server_name, config, recorder, timeout, seed, speaks } = prepared;
     let (sender, chunks) = mpsc::channel();
     let mut upgrader = Upgrader::new(config, server_name, timeout).tap(move |side, bytes| {
         // The receiver lives as long as the upgrader.
@@ -92,11 +105,11 @@ fn upgrade(prepared: Prepared, report: &mut Report) -> Result<(), Error> {
     });
     let mut stream = upgrader.connect(&target.host, target.port)?;
     report.address = stream.peer_addr().ok();
-    let dialogue = match named {
-        Some(dialogue) => dialogue,
-        None => {
+    let dialogue = match speaks {
+        Speaks::Now(dialogue) => dialogue,
+        Speaks::OnceConnected(protocol) => {
             let address = stream.local_addr().map_err(config_error)?;
-            dialogue(target.protocol, &address_literal(address.ip()), &report.server_name, seed)?
+            dialogue(protocol, &address_literal(address.ip()), &report.server_name, seed)?
         }
     };
 
@@ -125,6 +138,11 @@ fn address_literal(address: IpAddr) -> String {
         IpAddr::V4(address) => format!("[{address}]"),
         IpAddr::V6(address) => format!("[IPv6:{address}]"),
     }
+}
+
+fn script_in(path: &Path) -> Result<Script, Error> {
+    let failed = |reason: &dyn Display| Error::Config(format!("cannot use the script {}: {reason}", path.display()));
+    std::fs::read_to_string(path).map_err(|error| failed(&error))?.parse().map_err(|error| failed(&error))
 }
 
 fn roots_in(path: &Path) -> Result<RootCertStore, Error> {

@@ -59,6 +59,9 @@ struct CheckArguments {
     /// The protocol, by a name that s_client or gnutls-cli has for it [default: told by the port]
     #[arg(long, value_name = "NAME")]
     starttls: Option<String>,
+    /// Speak the dialogue in FILE, in lines of send, expect, refuse and skip, for a protocol that has no name here
+    #[arg(long, value_name = "FILE", conflicts_with = "starttls")]
+    script: Option<PathBuf>,
     /// What to call ourselves in EHLO and LHLO [default: our address]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,

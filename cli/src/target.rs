@@ -3,11 +3,13 @@
 use std::net::Ipv6Addr;
 
 use starttls::Protocol;
+use starttls::protocol::UnknownProtocol;
 
 /// A server, and the protocol that it speaks.
 #[derive(Debug, PartialEq)]
 pub struct Target {
-    pub protocol: Protocol,
+    /// `None` if a script stands in for it.
+    pub protocol: Option<Protocol>,
     pub host: String,
     pub port: u16,
 }
@@ -31,12 +33,22 @@ impl Target {
                 format!("cannot tell the protocol of {text}: give --starttls with one of {}", known_names())
             })?,
         };
-        Ok(Self { protocol, host, port: port.unwrap_or(protocol.ports()[0]) })
+        Ok(Self { protocol: Some(protocol), host, port: port.unwrap_or(protocol.ports()[0]) })
+    }
+
+    /// Reads `host:port` or `[v6]:port`, for a dialogue that a script has.
+    pub fn scripted(text: &str) -> Result<Self, String> {
+        let (host, port) = host_and_port(text)?;
+        let port = port.ok_or_else(|| format!("{text} has no port, and a script does not tell one"))?;
+        Ok(Self { protocol: None, host, port })
     }
 }
 
 fn protocol(name: &str) -> Result<Protocol, String> {
-    name.parse().map_err(|_| format!("unknown protocol {name}: the known ones are {}", known_names()))
+    name.parse().map_err(|error| match error {
+        UnknownProtocol::NoUpgrade { .. } => error.to_string(),
+        _ => format!("unknown protocol {name}: the known ones are {}", known_names()),
+    })
 }
 
 fn known_names() -> String {
@@ -84,7 +96,7 @@ mod tests {
 
     fn parsed(text: &str, starttls: Option<&str>) -> (Protocol, String, u16) {
         let target = Target::parse(text, starttls).unwrap();
-        (target.protocol, target.host, target.port)
+        (target.protocol.unwrap(), target.host, target.port)
     }
 
     #[test]
@@ -123,7 +135,8 @@ mod tests {
             ("mail.example:2525", None, "--starttls with one of smtp, submission, lmtp"),
             ("[::1]", None, "--starttls with one of smtp, submission, lmtp"),
             ("gopher://mail.example", None, "unknown protocol gopher: the known ones are smtp,"),
-            ("mail.example", Some("xmpp-server"), "unknown protocol xmpp-server: the known ones are smtp,"),
+            ("mail.example", Some("xmpp-servers"), "unknown protocol xmpp-servers: the known ones are smtp,"),
+            ("redis://mail.example", None, "Redis has no upgrade in band: TLS from the first byte"),
             ("smtp://mail.example", Some("imap"), "says smtp, but --starttls says imap"),
             ("mail.example:0", Some("smtp"), "\"0\" is not a port"),
             ("mail.example:65536", Some("smtp"), "\"65536\" is not a port"),
@@ -141,6 +154,7 @@ mod tests {
             ("[mail.example]:25", None, "not an IPv6 address"),
             ("2001:db8::25:port", Some("smtp"), "is not a port"),
         ];
+        assert!(Target::scripted("mail.example").unwrap_err().contains("no port"));
         for (text, starttls, reason) in cases {
             let error = Target::parse(text, starttls).unwrap_err();
             assert!(error.contains(reason), "{text:?}: {error}");

@@ -6,19 +6,28 @@ use core::fmt;
 use core::str::FromStr;
 
 use bytes::Bytes;
-use thiserror::Error;
 
 use crate::{Dialogue, InvalidName, Side};
 
+mod http;
 mod imap;
 mod mssql;
 mod pop3;
+mod script;
 mod smtp;
+mod telnet;
+mod unknown;
+mod xmpp;
 
+pub use http::Http;
 pub use imap::Imap;
 pub use mssql::MsSql;
 pub use pop3::Pop3;
+pub use script::{InvalidScript, Script, ScriptError};
 pub use smtp::Smtp;
+pub use telnet::Telnet;
+pub use unknown::UnknownProtocol;
+pub use xmpp::Xmpp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
 macro_rules! protocols {
@@ -113,6 +122,42 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Pop3::new().knobs(client.knobs),
+    }
+    /// XMPP from client to server: [`Xmpp::client`]
+    Xmpp {
+        names: ["xmpp", "xmpp-client", "jabber"],
+        ports: [5222],
+        reference: "RFC 6120 §5.4",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Xmpp::client(client.domain)?.knobs(client.knobs),
+    }
+    /// XMPP from server to server: [`Xmpp::server`]
+    XmppServer {
+        names: ["xmpp-server"],
+        ports: [5269],
+        reference: "RFC 6120 §5.4",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Xmpp::server(client.domain, client.name)?.knobs(client.knobs),
+    }
+    /// HTTP/1.1 Upgrade, also for IPP: [`Http`]
+    Http {
+        names: ["http", "ipp"],
+        ports: [80, 631],
+        reference: "RFC 2817 §3.2",
+        first: Server,
+        replies: 1,
+        dialogue: |client| Http::new(client.domain)?.knobs(client.knobs),
+    }
+    /// Telnet START_TLS: [`Telnet`]
+    Telnet {
+        names: ["telnet"],
+        ports: [23],
+        reference: "draft-altman-telnet-starttls-02",
+        first: Server,
+        replies: 2,
+        dialogue: |client| Telnet::new().knobs(client.knobs),
     }
     /// Microsoft SQL Server: [`MsSql`]
     MsSql {
@@ -229,17 +274,12 @@ impl FromStr for Protocol {
 
     fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
         let named = |row: &&Row| row.names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        TABLE.iter().find(named).map(|row| row.protocol).ok_or(UnknownProtocol)
+        TABLE.iter().find(named).map(|row| row.protocol).ok_or_else(|| UnknownProtocol::named(name))
     }
 }
 
-/// The name is of no protocol that this crate knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("unknown protocol")]
-pub struct UnknownProtocol;
-
 /// Passes a name of the caller's on, if all its characters may get onto the wire.
-fn check<'a>(
+pub(crate) fn check<'a>(
     what: &'static str,
     most: usize,
     allowed: &'static str,
@@ -251,6 +291,12 @@ fn check<'a>(
     } else {
         Err(InvalidName { what, most, allowed })
     }
+}
+
+/// Passes the name of a host on: a domain name, or an address, bare or in brackets, with a port or without.
+fn host<'a>(what: &'static str, name: &'a str) -> Result<&'a str, InvalidName> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    check(what, 255, "letters, digits and .-_:[]", allowed, name)
 }
 
 /// A command line, built before the dialogue begins.

@@ -17,7 +17,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, check, line, word};
+use super::{Knobs, Start, host, line, word};
 use crate::wire::{Excerpt, Line};
 use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
@@ -66,8 +66,7 @@ impl Smtp {
     }
 
     fn with_verb(verb: &'static str, name: &str) -> Result<Self, InvalidName> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-        let name = check("the name of an SMTP client", 255, "letters, digits and .-_:[]", allowed, name)?;
+        let name = host("the name of an SMTP client", name)?;
         Ok(Self {
             hello: line(&[verb, " ", name]),
             verb,

@@ -1,0 +1,147 @@
+//! Telnet START_TLS (draft-altman-telnet-starttls-02; RFC 854, RFC 855).
+//!
+//! ```text
+//! S: IAC DO START_TLS
+//! C: IAC WILL START_TLS  IAC SB START_TLS FOLLOWS IAC SE
+//! S: IAC SB START_TLS FOLLOWS IAC SE
+//! ```
+//!
+//! Before its offer and before its go-ahead the server may negotiate other options, and send NOP, data marks and
+//! go-aheads of RFC 854. They are passed over without an answer: TLS resets every option, so that none could outlast it.
+//! Right behind its offer the server waits. Data are not allowed: a server that sends its banner in the clear has begun
+//! the session without TLS.
+//!
+//! After TLS both sides negotiate their options from the start, and the server usually begins. Nothing else was said
+//! before.
+
+use bytes::Bytes;
+
+use super::{Knobs, Start};
+use crate::wire::Excerpt;
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+
+const IAC: u8 = 255;
+const DONT: u8 = 254;
+const DO: u8 = 253;
+const WONT: u8 = 252;
+const WILL: u8 = 251;
+const SB: u8 = 250;
+const GO_AHEAD: u8 = 249;
+const DATA_MARK: u8 = 242;
+const NOP: u8 = 241;
+const SE: u8 = 240;
+const START_TLS: u8 = 46;
+const FOLLOWS: u8 = 1;
+
+/// The dialogue of a Telnet client.
+///
+/// `DONT START_TLS` and `WONT START_TLS` are refusals. A server that does not know the option says nothing at all of it.
+#[derive(Debug, Default)]
+pub struct Telnet {
+    knobs: Knobs,
+    awaiting: Awaiting,
+    /// The command as it came, its parameters with it.
+    command: Excerpt<16>,
+    within: Within,
+    advertised: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Awaiting {
+    #[default]
+    Offer,
+    Follows,
+}
+
+/// How far a command has been read (RFC 854, RFC 855).
+#[derive(Clone, Copy, Debug, Default)]
+enum Within {
+    #[default]
+    Nothing,
+    Command,
+    Option,
+    Parameters,
+    /// An IAC among the parameters: their end, or a byte of 255.
+    Escape,
+}
+
+impl Telnet {
+    /// A client: nothing has to be known about it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets where to start. With [`Start::AfterGreeting`] or [`Start::Command`] the caller has read the server's offer.
+    #[must_use]
+    pub fn knobs(self, knobs: Knobs) -> Self {
+        Self { knobs, ..self }
+    }
+
+    fn send_will(&mut self) -> Bytes {
+        self.awaiting = Awaiting::Follows;
+        Bytes::from_static(&[IAC, WILL, START_TLS, IAC, SB, START_TLS, FOLLOWS, IAC, SE])
+    }
+
+    /// Takes a whole command.
+    fn command(&mut self) -> Result<Step, Error> {
+        match (self.awaiting, self.command.as_bytes()) {
+            (Awaiting::Offer, [IAC, DO, START_TLS]) => {
+                self.advertised = Some(true);
+                Ok(Step::Send(self.send_will()))
+            }
+            (Awaiting::Follows, [IAC, DO, START_TLS]) => Ok(Step::Next),
+            (Awaiting::Follows, [IAC, SB, START_TLS, FOLLOWS, IAC, SE]) => Ok(Step::Upgrade),
+            (_, [IAC, DONT, START_TLS]) => Ok(Step::Decline(Reason::Refused(refusal("DONT")))),
+            (_, [IAC, WONT, START_TLS]) => Ok(Step::Decline(Reason::Refused(refusal("WONT")))),
+            (_, [IAC, _, START_TLS, ..]) => Err(self.unexpected()),
+            (_, [IAC, DO | DONT | WILL | WONT | SB, ..] | [IAC, NOP | DATA_MARK | GO_AHEAD]) => Ok(Step::Next),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn unexpected(&self) -> Error {
+        Error::Unexpected(Text::new(self.command.as_bytes()))
+    }
+}
+
+fn refusal(verb: &'static str) -> Reply {
+    Reply { code: Code::Word(verb), text: Text::new(b"START_TLS"), temporary: false }
+}
+
+impl Dialogue for Telnet {
+    fn open(&mut self) -> Step {
+        match self.knobs.start {
+            Start::Greeting => Step::More,
+            Start::AfterGreeting | Start::Command => Step::Send(self.send_will()),
+        }
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        if let Within::Nothing = self.within {
+            self.command.clear();
+        }
+        self.command.push(byte);
+        self.within = match (self.within, byte) {
+            (Within::Nothing, IAC) => Within::Command,
+            (Within::Command, DO | DONT | WILL | WONT) => Within::Option,
+            (Within::Command, SB) | (Within::Escape, IAC) => Within::Parameters,
+            (Within::Parameters, IAC) => Within::Escape,
+            (Within::Parameters, _) => Within::Parameters,
+            (Within::Command | Within::Option, _) | (Within::Escape, SE) => Within::Nothing,
+            // Data, and a command within the parameters of another.
+            (Within::Nothing | Within::Escape, _) => return Err(self.unexpected()),
+        };
+        if let Within::Nothing = self.within { self.command() } else { Ok(Step::More) }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        match self.awaiting {
+            Awaiting::Offer => "DO START_TLS",
+            Awaiting::Follows => "WILL START_TLS",
+        }
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        self.advertised
+    }
+}
