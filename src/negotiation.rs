@@ -28,7 +28,7 @@ use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgr
 /// - Outputs: [`poll_transmit`](Self::poll_transmit), [`finish`](Self::finish).
 /// - Inputs: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof).
 /// - Getters: [`wants_read`](Self::wants_read), [`awaiting`](Self::awaiting), [`advertised`](Self::advertised),
-///   [`round_trips`](Self::round_trips).
+///   [`round_trips`](Self::round_trips), [`dialogue`](Self::dialogue).
 ///
 /// The loop is the same for every runtime:
 ///
@@ -168,6 +168,11 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     /// How many replies have arrived that the protocol allows, the greeting included.
     pub fn round_trips(&self) -> u32 {
         self.meter.replies()
+    }
+
+    /// The dialogue, for what its protocol alone knows: the subtype that [`Vnc`](crate::protocol::Vnc) chose, for example.
+    pub fn dialogue(&self) -> &D {
+        &self.dialogue
     }
 
     fn advance(&mut self, byte: u8) -> Result<(), Error> {
