@@ -11,10 +11,12 @@ use thiserror::Error;
 use crate::{Dialogue, InvalidName, Side};
 
 mod imap;
+mod ldap;
 mod pop3;
 mod smtp;
 
 pub use imap::Imap;
+pub use ldap::Ldap;
 pub use pop3::Pop3;
 pub use smtp::Smtp;
 
@@ -112,6 +114,15 @@ protocols! {
         replies: 2,
         dialogue: |client| Pop3::new().knobs(client.knobs),
     }
+    /// LDAP: [`Ldap`]
+    Ldap {
+        names: ["ldap"],
+        ports: [389],
+        reference: "RFC 4511 §4.14",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Ldap::new(),
+    }
 }
 
 /// What is known of a protocol.
@@ -132,7 +143,7 @@ pub struct Client<'a> {
     /// The domain that the client wants to talk to, which need not be the host that it connects to: XMPP's `to`, for
     /// example, and HTTP's `Host`.
     pub domain: &'a str,
-    /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it.
+    /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it, RPC its xid.
     pub seed: u64,
     /// Where to start, and what to ask.
     pub knobs: Knobs,

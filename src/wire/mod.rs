@@ -1,7 +1,9 @@
 //! The scanners that several protocols share.
 
+mod ber;
 mod line;
 mod packet;
 
+pub use ber::{Ber, Part};
 pub use line::{Excerpt, Line};
 pub use packet::Packet;
