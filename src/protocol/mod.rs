@@ -13,11 +13,13 @@ use crate::{Dialogue, InvalidName, Side};
 mod imap;
 mod ldap;
 mod pop3;
+mod postgres;
 mod smtp;
 
 pub use imap::Imap;
 pub use ldap::Ldap;
 pub use pop3::Pop3;
+pub use postgres::Postgres;
 pub use smtp::Smtp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
@@ -122,6 +124,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |_| Ldap::new(),
+    }
+    /// PostgreSQL: [`Postgres::new`]
+    Postgres {
+        names: ["postgres", "postgresql"],
+        ports: [5432],
+        reference: "PostgreSQL Frontend/Backend Protocol, SSLRequest",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Postgres::new(),
     }
 }
 
