@@ -12,12 +12,14 @@ use crate::{Dialogue, InvalidName, Side};
 
 mod imap;
 mod ldap;
+mod mysql;
 mod pop3;
 mod postgres;
 mod smtp;
 
 pub use imap::Imap;
 pub use ldap::Ldap;
+pub use mysql::Mysql;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
 pub use smtp::Smtp;
@@ -133,6 +135,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |_| Postgres::new(),
+    }
+    /// MySQL and MariaDB: [`Mysql`]
+    Mysql {
+        names: ["mysql", "mariadb"],
+        ports: [3306],
+        reference: "MySQL Client/Server Protocol, SSLRequest",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Mysql::new().knobs(client.knobs),
     }
 }
 
