@@ -13,6 +13,7 @@ use crate::{Dialogue, InvalidName, Side};
 mod imap;
 mod ldap;
 mod mysql;
+mod nbd;
 mod pop3;
 mod postgres;
 mod smtp;
@@ -20,6 +21,7 @@ mod smtp;
 pub use imap::Imap;
 pub use ldap::Ldap;
 pub use mysql::Mysql;
+pub use nbd::Nbd;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
 pub use smtp::Smtp;
@@ -144,6 +146,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |client| Mysql::new().knobs(client.knobs),
+    }
+    /// NBD: [`Nbd`]
+    Nbd {
+        names: ["nbd"],
+        ports: [10809],
+        reference: "NBD proto.md, NBD_OPT_STARTTLS",
+        first: Client,
+        replies: 2,
+        dialogue: |_| Nbd::new(),
     }
 }
 
