@@ -16,6 +16,7 @@ mod mysql;
 mod nbd;
 mod pop3;
 mod postgres;
+mod rdp;
 mod smtp;
 
 pub use imap::Imap;
@@ -24,6 +25,7 @@ pub use mysql::Mysql;
 pub use nbd::Nbd;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
+pub use rdp::Rdp;
 pub use smtp::Smtp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
@@ -155,6 +157,15 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |_| Nbd::new(),
+    }
+    /// RDP: [`Rdp::new`]
+    Rdp {
+        names: ["rdp"],
+        ports: [3389],
+        reference: "MS-RDPBCGR §2.2.1",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Rdp::new(),
     }
 }
 
