@@ -18,6 +18,7 @@ mod pop3;
 mod postgres;
 mod rdp;
 mod smtp;
+mod vnc;
 
 pub use imap::Imap;
 pub use ldap::Ldap;
@@ -27,6 +28,7 @@ pub use pop3::Pop3;
 pub use postgres::Postgres;
 pub use rdp::Rdp;
 pub use smtp::Smtp;
+pub use vnc::{Subtype, Vnc};
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
 macro_rules! protocols {
@@ -166,6 +168,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |_| Rdp::new(),
+    }
+    /// VNC with VeNCrypt: [`Vnc::new`]
+    Vnc {
+        names: ["vnc"],
+        ports: [5900],
+        reference: "rfbproto, VeNCrypt",
+        first: Server,
+        replies: 5,
+        dialogue: |_| Vnc::new(),
     }
 }
 
