@@ -13,6 +13,7 @@ use crate::{Dialogue, InvalidName, Side};
 mod imap;
 mod ldap;
 mod mysql;
+mod nats;
 mod nbd;
 mod pop3;
 mod postgres;
@@ -23,6 +24,7 @@ mod vnc;
 pub use imap::Imap;
 pub use ldap::Ldap;
 pub use mysql::Mysql;
+pub use nats::Nats;
 pub use nbd::Nbd;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
@@ -177,6 +179,15 @@ protocols! {
         first: Server,
         replies: 5,
         dialogue: |_| Vnc::new(),
+    }
+    /// NATS: [`Nats::new`]
+    Nats {
+        names: ["nats"],
+        ports: [4222],
+        reference: "NATS Client Protocol, INFO",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Nats::new(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The scanners that several protocols share.
 
 mod ber;
+mod json;
 mod line;
 mod packet;
 
 pub use ber::{Ber, Part};
+pub use json::Json;
 pub use line::{Excerpt, Line};
 pub use packet::Packet;
