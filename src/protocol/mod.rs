@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::{Dialogue, InvalidName, Side};
 
+mod amqp;
 mod imap;
 mod ldap;
 mod mysql;
@@ -21,6 +22,7 @@ mod rdp;
 mod smtp;
 mod vnc;
 
+pub use amqp::Amqp;
 pub use imap::Imap;
 pub use ldap::Ldap;
 pub use mysql::Mysql;
@@ -188,6 +190,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |_| Nats::new(),
+    }
+    /// AMQP 1.0: [`Amqp`]
+    Amqp {
+        names: ["amqp"],
+        ports: [5672],
+        reference: "OASIS AMQP 1.0 §5.2",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Amqp::new(),
     }
 }
 
