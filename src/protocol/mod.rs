@@ -14,6 +14,7 @@ mod amqp;
 mod imap;
 mod ldap;
 mod mysql;
+mod mysqlx;
 mod nats;
 mod nbd;
 mod pop3;
@@ -26,6 +27,7 @@ pub use amqp::Amqp;
 pub use imap::Imap;
 pub use ldap::Ldap;
 pub use mysql::Mysql;
+pub use mysqlx::MysqlX;
 pub use nats::Nats;
 pub use nbd::Nbd;
 pub use pop3::Pop3;
@@ -199,6 +201,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |_| Amqp::new(),
+    }
+    /// MySQL X Protocol: [`MysqlX`]
+    MysqlX {
+        names: ["mysqlx"],
+        ports: [33060],
+        reference: "MySQL X Protocol, CapabilitiesSet",
+        first: Client,
+        replies: 1,
+        dialogue: |_| MysqlX::new(),
     }
 }
 
