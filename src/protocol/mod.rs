@@ -20,6 +20,7 @@ mod nbd;
 mod pop3;
 mod postgres;
 mod rdp;
+mod rpc;
 mod smtp;
 mod vnc;
 
@@ -33,6 +34,7 @@ pub use nbd::Nbd;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
 pub use rdp::Rdp;
+pub use rpc::Rpc;
 pub use smtp::Smtp;
 pub use vnc::{Subtype, Vnc};
 
@@ -210,6 +212,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |_| MysqlX::new(),
+    }
+    /// RPC with TLS, for NFS: [`Rpc::nfs`]
+    Rpc {
+        names: ["rpc", "nfs"],
+        ports: [2049],
+        reference: "RFC 9289 §4.1",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Rpc::nfs(client.seed as u32),
     }
 }
 
