@@ -17,6 +17,7 @@ mod mysql;
 mod mysqlx;
 mod nats;
 mod nbd;
+mod pcep;
 mod pop3;
 mod postgres;
 mod rdp;
@@ -31,6 +32,7 @@ pub use mysql::Mysql;
 pub use mysqlx::MysqlX;
 pub use nats::Nats;
 pub use nbd::Nbd;
+pub use pcep::Pcep;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
 pub use rdp::Rdp;
@@ -221,6 +223,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |client| Rpc::nfs(client.seed as u32),
+    }
+    /// PCEP: [`Pcep`]
+    Pcep {
+        names: ["pcep"],
+        ports: [4189],
+        reference: "RFC 8253 §3",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Pcep::new(),
     }
 }
 
