@@ -17,6 +17,7 @@ mod mysql;
 mod mysqlx;
 mod nats;
 mod nbd;
+mod nsq;
 mod pcep;
 mod pop3;
 mod postgres;
@@ -32,6 +33,7 @@ pub use mysql::Mysql;
 pub use mysqlx::MysqlX;
 pub use nats::Nats;
 pub use nbd::Nbd;
+pub use nsq::Nsq;
 pub use pcep::Pcep;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
@@ -232,6 +234,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |_| Pcep::new(),
+    }
+    /// NSQ: [`Nsq`]
+    Nsq {
+        names: ["nsq"],
+        ports: [4150],
+        reference: "NSQ TCP Protocol, IDENTIFY",
+        first: Server,
+        replies: 1,
+        dialogue: |_| Nsq::new(),
     }
 }
 
