@@ -160,11 +160,6 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         self.dialogue.awaiting()
     }
 
-    /// The dialogue, for what it alone can tell.
-    pub fn dialogue(&self) -> &D {
-        &self.dialogue
-    }
-
     /// Whether the server listed the upgrade among its capabilities; `None` as long as it has not listed any.
     pub fn advertised(&self) -> Option<bool> {
         self.dialogue.advertised()
@@ -173,6 +168,11 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     /// How many replies have arrived that the protocol allows, the greeting included.
     pub fn round_trips(&self) -> u32 {
         self.meter.replies()
+    }
+
+    /// The dialogue, for what its protocol alone knows: the subtype that [`Vnc`](crate::protocol::Vnc) chose, for example.
+    pub fn dialogue(&self) -> &D {
+        &self.dialogue
     }
 
     fn advance(&mut self, byte: u8) -> Result<(), Error> {

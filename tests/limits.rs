@@ -1,7 +1,9 @@
 //! A server that does not stop talking is stopped, in constant memory, exactly at the limit.
 
 use allocation_counter::measure;
-use starttls::protocol::{Imap, Knobs, Pop3, Smtp, Start, Xmpp};
+use starttls::protocol::{
+    Imap, Knobs, Ldap, Mysql, MysqlX, Nats, Nbd, Nsq, Pcep, Pop3, Postgres, Rpc, Smtp, Start, Vnc, Xmpp,
+};
 use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol};
 use starttls_replay::Transcript;
 
@@ -68,6 +70,56 @@ fn endless_replies_are_refused() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn endless_packets_are_refused() {
+    let Limits { line, lines, .. } = Limits::default();
+    let (line, lines) = (line as usize, lines as usize);
+    // A packet is refused at the byte that is one too many for a line, a reply at the end of the packet that is.
+    type Row = (&'static str, Limit, usize, Box<dyn Dialogue>, &'static [u8], &'static [u8]);
+    let rows: [Row; 11] = [
+        (
+            "ldap text",
+            Limit::Line,
+            line + 1,
+            Box::new(Ldap::new()),
+            b"\x30\x84\0\xff\xff\xff\x02\x01\x01\x78\x84\0\xff\xff\0\x0a\x01\x00\x04\0\x04\x84\0\xff\0\0",
+            b"x",
+        ),
+        (
+            "ldap notifications",
+            Limit::Lines,
+            (lines + 1) * 17,
+            Box::new(Ldap::new()),
+            b"",
+            b"\x30\x0f\x02\x01\0\x78\x0a\x0a\x01\0\x04\0\x04\0\x8a\x011",
+        ),
+        ("postgres error", Limit::Line, line + 1, Box::new(Postgres::new()), b"E\0\0\x70\0M", b"x"),
+        ("mysql version", Limit::Line, line + 1, Box::new(Mysql::new()), b"\xff\xff\xff\0\x0a", b"8"),
+        ("nats info", Limit::Line, line + 1, Box::new(Nats::new()), b"INFO {\"a\":\"", b"x"),
+        ("mysqlx ok", Limit::Line, line + 1, Box::new(MysqlX::new()), b"\xff\xff\xff\xff\0", b"x"),
+        ("mysqlx notices", Limit::Lines, (lines + 1) * 5, Box::new(MysqlX::new()), b"", b"\x01\0\0\0\x0b"),
+        ("rpc fragments", Limit::Lines, (lines + 1) * 4, Box::new(Rpc::nfs(1)), b"", b"\0\0\0\0"),
+        ("pcep error", Limit::Line, line + 1, Box::new(Pcep::new()), b"\x20\x06\xff\xfc", b"x"),
+        ("nsq response", Limit::Line, line + 1, Box::new(Nsq::new()), b"\xff\xff\xff\xff\0\0\0\0{\"a\":\"", b"x"),
+        ("nsq heartbeats", Limit::Lines, (lines + 1) * 19, Box::new(Nsq::new()), b"", b"\0\0\0\x0f\0\0\0\0_heartbeat_"),
+    ];
+    for (name, limit, at, dialogue, first, again) in rows {
+        assert_eq!(endless(dialogue, Limits::default(), first, again, 1), (Error::Limit(limit), at, 0), "{name}");
+    }
+    // Those that a request stands before.
+    let mut vnc = Negotiation::required(Vnc::new());
+    vnc.handle_input(b"RFB 003.008\n").unwrap();
+    vnc.poll_transmit().unwrap();
+    assert_eq!(vnc.handle_input(&[b"\0\xff\xff\xff\xff", &[b'x'; 8187][..]].concat()), Ok(()));
+    assert_eq!(vnc.handle_input(b"x"), Err(Error::Limit(Limit::Line)));
+    let mut nbd = Negotiation::required(Nbd::new());
+    nbd.handle_input(b"NBDMAGICIHAVEOPT\0\x03").unwrap();
+    nbd.poll_transmit().unwrap();
+    nbd.handle_input(b"\0\x03\xe8\x89\x04\x55\x65\xa9\0\0\0\x05\x80\0\0\x01\0\0\x10\0").unwrap();
+    assert_eq!(nbd.handle_input(&[b'x'; 4095]), Ok(()));
+    assert!(matches!(nbd.handle_input(b"x"), Err(Error::Declined(_))), "as long a text as there can be");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The rules of the negotiation that no transcript can show.
 
-use starttls::protocol::{Client, Imap, Knobs, Pop3, Smtp, Start, UnknownProtocol, Xmpp};
+use starttls::protocol::{
+    Client, Imap, Knobs, Nats, Pop3, Postgres, Rdp, Rpc, Smtp, Start, Subtype, UnknownProtocol, Vnc, Xmpp,
+};
 use starttls::{Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason};
 
 fn smtp() -> Smtp {
@@ -88,6 +90,68 @@ fn an_xmpp_server_can_say_that_it_insists() {
         negotiation.handle_input(features.as_bytes()).unwrap();
         assert_eq!(negotiation.dialogue().required(), required, "{feature}");
     }
+}
+
+#[test]
+fn a_server_that_takes_tls_at_once_is_told_nothing() {
+    let mut postgres = Negotiation::required(Postgres::direct());
+    assert_eq!((postgres.poll_transmit(), postgres.wants_read()), (None, false));
+    assert_eq!(postgres.finish().unwrap().tls().alpn, Some(&b"postgresql"[..]));
+
+    let mut nats = Negotiation::required(Nats::handshake_first());
+    assert_eq!((nats.poll_transmit(), nats.wants_read()), (None, false));
+    assert_eq!(nats.handle_input(b"INFO {}\r\n"), Err(Error::Injected), "the server is another than was said");
+}
+
+/// Gives VNC's server the word, up to the list of subtypes, and then this list.
+fn vnc(dialogue: Vnc, subtypes: &[u8]) -> Negotiation<Vnc, starttls::Required> {
+    let mut negotiation = Negotiation::required(dialogue);
+    for turn in [&b"RFB 003.008\n"[..], b"\x01\x13", b"\x00\x02"] {
+        assert_eq!(negotiation.dialogue().subtype(), None);
+        negotiation.handle_input(turn).unwrap();
+        negotiation.poll_transmit().unwrap();
+    }
+    let _ = negotiation.handle_input(subtypes);
+    negotiation
+}
+
+#[test]
+fn the_subtype_that_was_chosen_can_be_read() {
+    let list = b"\0\x02\0\0\x01\x04\0\0\x01\x06";
+    let mut any = vnc(Vnc::new(), list);
+    assert_eq!(any.dialogue().subtype(), Some(Subtype::X509None));
+    assert_eq!(any.poll_transmit().unwrap(), &b"\0\0\x01\x04"[..]);
+
+    let mut plain = vnc(Vnc::preferring(&[Subtype::X509Vnc, Subtype::X509Plain]), list);
+    assert_eq!(plain.dialogue().subtype(), Some(Subtype::X509Plain));
+    assert_eq!(plain.poll_transmit().unwrap(), &b"\0\0\x01\x06"[..]);
+
+    let none = vnc(Vnc::preferring(&[Subtype::X509Vnc]), list);
+    assert_eq!(none.dialogue().subtype(), None);
+    assert_eq!(
+        none.finish().unwrap_err().to_string(),
+        "the server refused: no wanted subtype among X509None X509Plain"
+    );
+}
+
+#[test]
+fn rdp_takes_the_protocols_that_it_asked_for() {
+    let selects = |rdp: Rdp, selected: u8| {
+        let mut negotiation = Negotiation::required(rdp);
+        negotiation.poll_transmit().unwrap();
+        let confirm = [b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\0\x08\0", &[selected, 0, 0, 0][..]].concat();
+        (negotiation.handle_input(&confirm).is_ok(), negotiation.dialogue().selected())
+    };
+    assert_eq!(selects(Rdp::new(), 1), (true, Some(1)));
+    assert_eq!(selects(Rdp::new(), 2), (true, Some(2)));
+    assert_eq!(selects(Rdp::without_credssp(), 1), (true, Some(1)));
+    assert_eq!(selects(Rdp::without_credssp(), 2), (false, None));
+}
+
+#[test]
+fn rpc_calls_the_program_that_it_is_told() {
+    let request = Negotiation::required(Rpc::new(0x0102_0304, 100_000, 2)).poll_transmit().unwrap();
+    assert_eq!(request[..24], *b"\x80\0\0\x28\x01\x02\x03\x04\0\0\0\0\0\0\0\x02\0\x01\x86\xa0\0\0\0\x02");
 }
 
 #[test]

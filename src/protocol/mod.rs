@@ -9,24 +9,48 @@ use bytes::Bytes;
 
 use crate::{Dialogue, InvalidName, Side};
 
+mod amqp;
 mod http;
 mod imap;
+mod ldap;
 mod mssql;
+mod mysql;
+mod mysqlx;
+mod nats;
+mod nbd;
+mod nsq;
+mod pcep;
 mod pop3;
+mod postgres;
+mod rdp;
+mod rpc;
 mod script;
 mod smtp;
 mod telnet;
 mod unknown;
+mod vnc;
 mod xmpp;
 
+pub use amqp::Amqp;
 pub use http::Http;
 pub use imap::Imap;
-pub use mssql::MsSql;
+pub use ldap::Ldap;
+pub use mssql::Mssql;
+pub use mysql::Mysql;
+pub use mysqlx::MysqlX;
+pub use nats::Nats;
+pub use nbd::Nbd;
+pub use nsq::Nsq;
+pub use pcep::Pcep;
 pub use pop3::Pop3;
+pub use postgres::Postgres;
+pub use rdp::Rdp;
+pub use rpc::Rpc;
 pub use script::{InvalidScript, Script, ScriptError};
 pub use smtp::Smtp;
 pub use telnet::Telnet;
 pub use unknown::UnknownProtocol;
+pub use vnc::{Subtype, Vnc};
 pub use xmpp::Xmpp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
@@ -159,14 +183,122 @@ protocols! {
         replies: 2,
         dialogue: |client| Telnet::new().knobs(client.knobs),
     }
-    /// Microsoft SQL Server: [`MsSql`]
-    MsSql {
+    /// Microsoft SQL Server: [`Mssql`]
+    Mssql {
         names: ["mssql", "tds"],
         ports: [1433],
         reference: "MS-TDS §2.2.6.5",
         first: Client,
         replies: 1,
-        dialogue: |_| MsSql::new(),
+        dialogue: |_| Mssql::new(),
+    }
+    /// LDAP: [`Ldap`]
+    Ldap {
+        names: ["ldap"],
+        ports: [389],
+        reference: "RFC 4511 §4.14",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Ldap::new(),
+    }
+    /// PostgreSQL: [`Postgres::new`]
+    Postgres {
+        names: ["postgres", "postgresql"],
+        ports: [5432],
+        reference: "PostgreSQL Frontend/Backend Protocol, SSLRequest",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Postgres::new(),
+    }
+    /// MySQL and MariaDB: [`Mysql`]
+    Mysql {
+        names: ["mysql", "mariadb"],
+        ports: [3306],
+        reference: "MySQL Client/Server Protocol, SSLRequest",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Mysql::new().knobs(client.knobs),
+    }
+    /// NBD: [`Nbd`]
+    Nbd {
+        names: ["nbd"],
+        ports: [10809],
+        reference: "NBD proto.md, NBD_OPT_STARTTLS",
+        first: Client,
+        replies: 2,
+        dialogue: |_| Nbd::new(),
+    }
+    /// RDP: [`Rdp::new`]
+    Rdp {
+        names: ["rdp"],
+        ports: [3389],
+        reference: "MS-RDPBCGR §2.2.1",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Rdp::new(),
+    }
+    /// VNC with VeNCrypt: [`Vnc::new`]
+    Vnc {
+        names: ["vnc"],
+        ports: [5900],
+        reference: "rfbproto, VeNCrypt",
+        first: Server,
+        replies: 5,
+        dialogue: |_| Vnc::new(),
+    }
+    /// NATS: [`Nats::new`]
+    Nats {
+        names: ["nats"],
+        ports: [4222],
+        reference: "NATS Client Protocol, INFO",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Nats::new(),
+    }
+    /// AMQP 1.0: [`Amqp`]
+    Amqp {
+        names: ["amqp"],
+        ports: [5672],
+        reference: "OASIS AMQP 1.0 §5.2",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Amqp::new(),
+    }
+    /// MySQL X Protocol: [`MysqlX`]
+    MysqlX {
+        names: ["mysqlx"],
+        ports: [33060],
+        reference: "MySQL X Protocol, CapabilitiesSet",
+        first: Client,
+        replies: 1,
+        dialogue: |_| MysqlX::new(),
+    }
+    /// RPC with TLS, for NFS: [`Rpc::nfs`]
+    Rpc {
+        names: ["rpc", "nfs"],
+        ports: [2049],
+        reference: "RFC 9289 §4.1",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Rpc::nfs(client.seed as u32),
+    }
+    /// PCEP: [`Pcep`]
+    Pcep {
+        names: ["pcep"],
+        ports: [4189],
+        reference: "RFC 8253 §3",
+        first: Client,
+        replies: 1,
+        dialogue: |_| Pcep::new(),
+    }
+    /// NSQ: [`Nsq`]
+    Nsq {
+        names: ["nsq"],
+        ports: [4150],
+        reference: "NSQ TCP Protocol, IDENTIFY",
+        first: Server,
+        replies: 1,
+        dialogue: |_| Nsq::new(),
     }
 }
 
@@ -188,7 +320,7 @@ pub struct Client<'a> {
     /// The domain that the client wants to talk to, which need not be the host that it connects to: XMPP's `to`, for
     /// example, and HTTP's `Host`.
     pub domain: &'a str,
-    /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it.
+    /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it, RPC its xid.
     pub seed: u64,
     /// Where to start, and what to ask.
     pub knobs: Knobs,

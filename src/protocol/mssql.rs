@@ -30,13 +30,13 @@ const PRELOGIN: &[u8] = &[
 
 /// The dialogue of a client of SQL Server.
 #[derive(Debug)]
-pub struct MsSql {
+pub struct Mssql {
     strict: bool,
     reply: Packet<8, 128>,
     advertised: Option<bool>,
 }
 
-impl MsSql {
+impl Mssql {
     /// TDS 7: TLS behind PRELOGIN.
     pub fn new() -> Self {
         Self { strict: false, reply: Packet::new(), advertised: None }
@@ -61,7 +61,7 @@ impl MsSql {
     }
 }
 
-impl Default for MsSql {
+impl Default for Mssql {
     fn default() -> Self {
         Self::new()
     }
@@ -81,7 +81,7 @@ fn encryption(body: &[u8]) -> Option<u8> {
     body.get(at).copied().filter(|_| at > options.len())
 }
 
-impl Dialogue for MsSql {
+impl Dialogue for Mssql {
     fn open(&mut self) -> Step {
         if self.strict { Step::Upgrade } else { Step::Send(Bytes::from_static(PRELOGIN)) }
     }

@@ -1,9 +1,13 @@
 //! The scanners that several protocols share.
 
+mod ber;
 mod http;
+mod json;
 mod line;
 mod packet;
 
+pub use ber::{Ber, Part};
 pub use http::{HeadPart, ResponseHead};
+pub use json::Json;
 pub use line::{Excerpt, Line};
 pub use packet::Packet;

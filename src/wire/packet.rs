@@ -1,7 +1,7 @@
 //! Packets that tell their length.
 
 use super::Excerpt;
-use crate::Error;
+use crate::{Error, Text};
 
 /// A packet as it arrives: a header of `H` bytes, and the body whose length it tells, of which the first `N` bytes are
 /// kept.
@@ -42,6 +42,18 @@ impl<const H: usize, const N: usize> Packet<H, N> {
         }
         self.ended = self.left == 0;
         Ok(self.ended)
+    }
+
+    /// Whether the next byte is one of the body.
+    pub fn within_body(&self) -> bool {
+        !self.ended && self.header().is_some()
+    }
+
+    /// The error that a packet is that the protocol does not allow here: the first 64 bytes of it.
+    pub fn unexpected(&self) -> Error {
+        let mut packet = Excerpt::<64>::of(self.header.as_bytes());
+        packet.extend(self.body.as_bytes());
+        Error::Unexpected(Text::new(packet.as_bytes()))
     }
 
     /// The header, once it is whole.

@@ -39,6 +39,10 @@ pub fn drive<D: Dialogue, P: Policy<Outcome: Debug>>(
             }
         }
     }
+    if failure.is_none() {
+        // What is still to be sent when the server has said all: TLS may be the answer to it.
+        sent.extend(negotiation.poll_transmit().map(|request| request.to_vec()));
+    }
     if failure.is_none() && eof {
         failure = negotiation.handle_eof().err();
         assert!(failure.is_some(), "the end of the stream is never welcome");

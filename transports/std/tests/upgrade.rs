@@ -310,7 +310,7 @@ fn time_that_is_up_is_up() {
 #[test]
 fn a_frame_that_is_none_is_an_error() {
     let authority = Authority::default();
-    let transcript = usual(Protocol::MsSql);
+    let transcript = usual(Protocol::Mssql);
     let prelogin: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
     for not_a_frame in
         [&b"HTTP/1.1 400 Bad"[..], b"\x04\x01\x00\x20\x00\x00\x01\x00", b"\x12\x01\x00\x07\x00\x00\x01\x00"]
@@ -323,7 +323,7 @@ fn a_frame_that_is_none_is_an_error() {
             stream.write_all(not_a_frame)
         })
         .expect("a free port");
-        let error = required(&server, &authority, PATIENCE, starttls::protocol::MsSql::new()).expect_err("no TLS");
+        let error = required(&server, &authority, PATIENCE, starttls::protocol::Mssql::new()).expect_err("no TLS");
         assert!(matches!(error, Error::Negotiation { source: starttls::Error::Unexpected(_), .. }), "{error:?}");
     }
 }

@@ -1,0 +1,60 @@
+//! AMQP 1.0 (OASIS AMQP 1.0 part 5 §5.2, part 2 §2.2).
+//!
+//! ```text
+//! C: "AMQP" 02 01 00 00             (protocol 2 is TLS, 3 is SASL, 0 is AMQP itself; version 1.0.0)
+//! S: "AMQP" 02 01 00 00
+//! ```
+//!
+//! A server that does not take the header answers with one that it does take, and hangs up.
+//!
+//! After TLS the client speaks first, with the header of SASL or of AMQP itself. AMQP 0-9-1 has no such header: it is for
+//! port 5671, TLS from the first byte on.
+
+use bytes::Bytes;
+
+use crate::wire::Excerpt;
+use crate::{Code, Dialogue, Error, Reply, Step, Text};
+
+const HEADER: &[u8; 8] = b"AMQP\x02\x01\x00\x00";
+
+/// The dialogue of an AMQP 1.0 client.
+///
+/// Another header than that of TLS ends the session ([`Error::Closing`]): its protocol and version are the text.
+#[derive(Debug, Default)]
+pub struct Amqp {
+    header: Excerpt<8>,
+}
+
+impl Amqp {
+    /// A client: nothing has to be known about it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Dialogue for Amqp {
+    fn open(&mut self) -> Step {
+        Step::Send(Bytes::from_static(HEADER))
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        self.header.push(byte);
+        match self.header.as_bytes() {
+            header if header == HEADER => Ok(Step::Upgrade),
+            [b'A', b'M', b'Q', b'P', version @ ..] if version.len() == 4 => {
+                Err(Error::Closing(Reply { code: Code::Word("AMQP"), text: Text::new(version), temporary: false }))
+            }
+            [b'A', b'M', b'Q', b'P', ..] => Ok(Step::More),
+            header if HEADER.starts_with(header) => Ok(Step::More),
+            header => Err(Error::Unexpected(Text::new(header))),
+        }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        "TLS protocol header"
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        None
+    }
+}

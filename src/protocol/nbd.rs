@@ -1,0 +1,167 @@
+//! NBD (the NBD project's doc/proto.md: "Fixed newstyle negotiation", "TLS support", "Option reply types").
+//!
+//! ```text
+//! S: "NBDMAGIC" "IHAVEOPT"  flags with FIXED_NEWSTYLE (2 bytes)
+//! C: flags (4 bytes)  "IHAVEOPT"  NBD_OPT_STARTTLS (5)  length 0
+//! S: 0003e889045565a9  5  NBD_REP_ACK (1)  length 0
+//! ```
+//!
+//! The client's flags and its option go in one write: no answer stands between them. Its flags mirror NO_ZEROES. An error
+//! reply may carry a text.
+//!
+//! After TLS the client speaks first, with its options. The flags of both sides are not sent again and stay as they were;
+//! options that were negotiated before TLS do not.
+
+use bytes::Bytes;
+
+use crate::wire::{Excerpt, Packet};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+
+const MAGIC: &[u8; 8] = b"NBDMAGIC";
+const OPTIONS: &[u8; 8] = b"IHAVEOPT";
+const OLD_STYLE: &[u8; 8] = b"\x00\x00\x42\x02\x81\x86\x12\x53";
+const REPLY: &[u8; 8] = b"\x00\x03\xe8\x89\x04\x55\x65\xa9";
+
+const FIXED_NEWSTYLE: u16 = 1;
+const NO_ZEROES: u16 = 2;
+const STARTTLS: u32 = 5;
+const ACK: u32 = 1;
+const FIRST_ERROR: u32 = 0x8000_0000;
+const SHUTDOWN: u32 = 0x8000_0007;
+/// The most that a string of the protocol may be, and so the text of an error.
+const LONGEST: u32 = 4096;
+
+/// The dialogue of an NBD client.
+///
+/// A handshake of the old style, or of the new one before it was fixed, has no options to ask with:
+/// [`Reason::NotAdvertised`]. An error reply is a refusal by the error's name; NBD_REP_ERR_SHUTDOWN ends the session
+/// ([`Error::Closing`]).
+#[derive(Debug, Default)]
+pub struct Nbd {
+    greeting: Excerpt<18>,
+    reply: Packet<20, 224>,
+    awaiting: Awaiting,
+    advertised: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Awaiting {
+    #[default]
+    Greeting,
+    /// This many bytes of an old greeting are still to come: the export's size, its flags, and zeros.
+    OldStyle(u8),
+    StartTls,
+}
+
+impl Nbd {
+    /// A client: nothing has to be known about it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn send_starttls(&mut self, flags: u16) -> Bytes {
+        self.awaiting = Awaiting::StartTls;
+        if flags & NO_ZEROES == 0 {
+            Bytes::from_static(b"\x00\x00\x00\x01IHAVEOPT\x00\x00\x00\x05\x00\x00\x00\x00")
+        } else {
+            Bytes::from_static(b"\x00\x00\x00\x03IHAVEOPT\x00\x00\x00\x05\x00\x00\x00\x00")
+        }
+    }
+
+    /// Takes a byte of the greeting.
+    fn greeting(&mut self, byte: u8) -> Result<Step, Error> {
+        self.greeting.push(byte);
+        let greeting = self.greeting.as_bytes();
+        let (magic, rest) = greeting.split_at(greeting.len().min(8));
+        let (style, flags) = rest.split_at(rest.len().min(8));
+        if !MAGIC.starts_with(magic) || !(OPTIONS.starts_with(style) || OLD_STYLE.starts_with(style)) {
+            return Err(Error::Unexpected(Text::new(greeting)));
+        }
+        match *flags {
+            [] if style == OLD_STYLE => {
+                self.awaiting = Awaiting::OldStyle(8 + 4 + 124);
+                Ok(Step::More)
+            }
+            [high, low] => match u16::from_be_bytes([high, low]) {
+                flags if flags & FIXED_NEWSTYLE == 0 => Ok(self.decline()),
+                flags => Ok(Step::Send(self.send_starttls(flags))),
+            },
+            _ => Ok(Step::More),
+        }
+    }
+
+    fn decline(&mut self) -> Step {
+        self.advertised = Some(false);
+        Step::Decline(Reason::NotAdvertised)
+    }
+
+    /// Takes a byte of the reply.
+    fn reply(&mut self, byte: u8) -> Result<Step, Error> {
+        let whole = self.reply.push(byte, |header| match split(header) {
+            (REPLY, STARTTLS, ACK, 0) => Ok(0),
+            (REPLY, STARTTLS, FIRST_ERROR.., length @ 0..=LONGEST) => Ok(length),
+            _ => Err(Error::Unexpected(Text::new(header))),
+        })?;
+        match self.reply.header().map(split) {
+            Some((_, _, ACK, _)) => Ok(Step::Upgrade),
+            Some((_, _, kind, _)) if whole => {
+                let name = name(kind);
+                let reply =
+                    Reply { code: Code::Named(kind, name), text: Text::new(self.reply.body()), temporary: false };
+                if kind == SHUTDOWN { Err(Error::Closing(reply)) } else { Ok(Step::Decline(Reason::Refused(reply))) }
+            }
+            _ => Ok(Step::More),
+        }
+    }
+}
+
+impl Dialogue for Nbd {
+    fn open(&mut self) -> Step {
+        Step::More
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        match self.awaiting {
+            Awaiting::Greeting => self.greeting(byte),
+            Awaiting::OldStyle(1) => Ok(self.decline()),
+            Awaiting::OldStyle(left) => {
+                self.awaiting = Awaiting::OldStyle(left - 1);
+                Ok(Step::More)
+            }
+            Awaiting::StartTls => self.reply(byte),
+        }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        match self.awaiting {
+            Awaiting::Greeting | Awaiting::OldStyle(_) => "greeting",
+            Awaiting::StartTls => "NBD_OPT_STARTTLS",
+        }
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        self.advertised
+    }
+}
+
+/// The magic number, the option, the type of the reply, and the length of what follows.
+fn split(header: &[u8; 20]) -> (&[u8; 8], u32, u32, u32) {
+    let (magic, fields) = header.split_first_chunk().expect("20 bytes");
+    let field = |at: usize| u32::from_be_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
+    (magic, field(0), field(4), field(8))
+}
+
+fn name(kind: u32) -> &'static str {
+    match kind - FIRST_ERROR {
+        1 => "NBD_REP_ERR_UNSUP",
+        2 => "NBD_REP_ERR_POLICY",
+        3 => "NBD_REP_ERR_INVALID",
+        4 => "NBD_REP_ERR_PLATFORM",
+        5 => "NBD_REP_ERR_TLS_REQD",
+        6 => "NBD_REP_ERR_UNKNOWN",
+        7 => "NBD_REP_ERR_SHUTDOWN",
+        8 => "NBD_REP_ERR_BLOCK_SIZE_REQD",
+        9 => "NBD_REP_ERR_TOO_BIG",
+        _ => "unknown",
+    }
+}

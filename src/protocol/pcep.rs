@@ -1,0 +1,102 @@
+//! PCEP (RFC 8253 §3, RFC 5440 §6).
+//!
+//! ```text
+//! C: 20 0d 0004                     (StartTLS: version 1, type 13, length 4)
+//! S: 20 0d 0004                     (the same; it may be on its way before ours has arrived)
+//! ```
+//!
+//! A server that knows no TLS says Open, as if we had not asked, and hangs up on our StartTLS; one that cannot or will not
+//! says PCErr, of Error-Type 25 if it knows what was asked.
+//!
+//! After TLS the client (the PCC) speaks first in the handshake, and both sides send Open behind it. Nothing was said before
+//! that could be said again.
+
+use bytes::Bytes;
+
+use crate::wire::Packet;
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+
+const VERSION: u8 = 1;
+const OPEN: u8 = 1;
+const PCERR: u8 = 6;
+const STARTTLS: u8 = 13;
+/// The class of the PCEP-ERROR object (RFC 5440 §7.15), whose object type is 1.
+const ERROR_OBJECT: u8 = 13;
+
+/// The dialogue of a PCEP client.
+///
+/// PCErr 25/4, no TLS but a connection without it, is a refusal. Open and all other PCErr end the session
+/// ([`Error::Closing`]).
+#[derive(Debug, Default)]
+pub struct Pcep {
+    message: Packet<4, 64>,
+}
+
+impl Pcep {
+    /// A client: nothing has to be known about it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a whole message.
+    fn message(&self) -> Result<Step, Error> {
+        let reply = |code, text: &str| Reply { code, text: Text::new(text.as_bytes()), temporary: false };
+        match (self.message.header(), self.message.body()) {
+            (Some([_, STARTTLS, ..]), []) => Ok(Step::Upgrade),
+            (Some([_, OPEN, ..]), _) => Err(Error::Closing(reply(Code::Word("Open"), "in place of StartTLS"))),
+            (Some([_, PCERR, ..]), [ERROR_OBJECT, flags, _, _, _, _, kind, value, ..]) if flags >> 4 == 1 => {
+                let (code, text) = error(*kind, *value);
+                match (*kind, *value) {
+                    (25, 4) => Ok(Step::Decline(Reason::Refused(reply(code, text)))),
+                    _ => Err(Error::Closing(reply(code, text))),
+                }
+            }
+            _ => Err(self.message.unexpected()),
+        }
+    }
+}
+
+impl Dialogue for Pcep {
+    fn open(&mut self) -> Step {
+        Step::Send(Bytes::from_static(b"\x20\x0d\x00\x04"))
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        let whole = self.message.push(byte, |header| {
+            let length = u16::from_be_bytes([header[2], header[3]]);
+            // Lengths count the header, and are multiples of four; the lower bits of the version's byte are ignored.
+            match (header[0] >> 5, header[1], length % 4, length) {
+                (VERSION, STARTTLS, _, 4) | (VERSION, OPEN | PCERR, 0, 8..) => Ok(u32::from(length) - 4),
+                _ => Err(Error::Unexpected(Text::new(header))),
+            }
+        })?;
+        if whole { self.message() } else { Ok(Step::More) }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        "StartTLS"
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        None
+    }
+}
+
+/// RFC 8253 §8.2 for Error-Type 25, RFC 5440 §7.15 for 1.
+fn error(kind: u8, value: u8) -> (Code, &'static str) {
+    let name = match kind {
+        1 => "PCEP session establishment failure",
+        25 => "PCEP StartTLS failure",
+        _ => "PCErr",
+    };
+    let text = match (kind, value) {
+        (1, 1) => "reception of an invalid Open message or a non Open message",
+        (25, 1) => "reception of StartTLS after any PCEP exchange",
+        (25, 2) => "reception of any other message apart from StartTLS, Open, or PCErr",
+        (25, 3) => "connection without TLS is not possible",
+        (25, 4) => "connection without TLS is possible",
+        (25, 5) => "no StartTLS message before the StartTLSWait timer expired",
+        _ => "",
+    };
+    (Code::Named(kind.into(), name), text)
+}

@@ -1,0 +1,157 @@
+//! RPC with TLS (RFC 9289 §4.1, RFC 5531 §9, §11), of which NFS is the usual program.
+//!
+//! ```text
+//! C: CALL xid, RPC 2, program, version, procedure 0;  credential AUTH_TLS (7), empty;  verifier AUTH_NONE, empty
+//! S: REPLY xid, MSG_ACCEPTED;  verifier AUTH_NONE, "STARTTLS";  SUCCESS
+//! ```
+//!
+//! Each message is a record of one or more fragments, whose headers have a length and whether it is the last (RFC 5531
+//! §11). A server that does not know TLS answers with an empty verifier, or denies the call.
+//!
+//! After TLS the client speaks first: the calls that it was about to make. TLS is 1.3 or later, and the application protocol is
+//! `sunrpc` (RFC 9289 §5). The xid may be used again.
+
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+use crate::wire::{Excerpt, Packet};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text, Tls};
+
+/// The most that a reply may have: the fields, and a verifier of 400 bytes (RFC 5531 §8.2).
+const MOST: u32 = 40 + 400;
+const NFS: u32 = 100_003;
+
+/// The dialogue of an RPC client.
+///
+/// An empty verifier is [`Reason::NotAdvertised`]; a call that was denied, or accepted but not carried out, is a refusal by
+/// the name of its status.
+#[derive(Debug)]
+pub struct Rpc {
+    request: Bytes,
+    xid: u32,
+    fragment: Packet<4, 64>,
+    record: Excerpt<64>,
+    /// How long the record is with this fragment.
+    length: u32,
+    advertised: Option<bool>,
+}
+
+impl Rpc {
+    /// A client of this program, that calls procedure 0 of it, which every program has and which does nothing.
+    ///
+    /// Who can guess `xid` can write the answer before the question is asked. Take it from a random source, anew for each
+    /// connection.
+    pub fn new(xid: u32, program: u32, version: u32) -> Self {
+        let words = [0x8000_0028, xid, 0, 2, program, version, 0, 7, 0, 0, 0];
+        let request = words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect::<Vec<u8>>();
+        Self {
+            request: Bytes::from(request),
+            xid,
+            fragment: Packet::new(),
+            record: Excerpt::new(),
+            length: 0,
+            advertised: None,
+        }
+    }
+
+    /// A client of NFS version 4. See [`new`](Self::new).
+    pub fn nfs(xid: u32) -> Self {
+        Self::new(xid, NFS, 4)
+    }
+
+    /// Takes a whole record.
+    fn record(&mut self) -> Result<Step, Error> {
+        let mut words = [0; 16];
+        for (word, bytes) in words.iter_mut().zip(self.record.as_bytes().chunks_exact(4)) {
+            *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        let (xid, starttls) = (self.xid, [u32::from_be_bytes(*b"STAR"), u32::from_be_bytes(*b"TTLS")]);
+        // The words of the record; behind them there are none.
+        let reply = words.get(..self.length as usize / 4).filter(|_| self.length.is_multiple_of(4)).unwrap_or_default();
+        let (offered, status) = match *reply {
+            // REPLY, MSG_ACCEPTED, the verifier, accept_stat, and with PROG_MISMATCH the versions that there are.
+            [id, 1, 0, 0, 8, a, b, status @ (0 | 1 | 3..)] if id == xid && [a, b] == starttls => {
+                (true, accepted(status))
+            }
+            [id, 1, 0, 0, 8, a, b, 2, _, _] if id == xid && [a, b] == starttls => (true, accepted(2)),
+            [id, 1, 0, 0, 0, status @ (0 | 1 | 3..)] if id == xid => (false, accepted(status)),
+            [id, 1, 0, 0, 0, 2, _, _] if id == xid => (false, accepted(2)),
+            // REPLY, MSG_DENIED, RPC_MISMATCH or AUTH_ERROR.
+            [id, 1, 1, 0, _, _] if id == xid => (false, Code::Named(0, "RPC_MISMATCH")),
+            [id, 1, 1, 1, status] if id == xid => (false, denied(status)),
+            _ => return Err(Error::Unexpected(Text::new(self.record.as_bytes()))),
+        };
+        self.advertised = Some(offered);
+        match (offered, status) {
+            (true, Code::Named(0, "SUCCESS")) => Ok(Step::Upgrade),
+            (false, Code::Named(0, "SUCCESS")) => Ok(Step::Decline(Reason::NotAdvertised)),
+            (_, code) => Ok(Step::Decline(Reason::Refused(Reply { code, text: Text::new(b""), temporary: false }))),
+        }
+    }
+}
+
+impl Dialogue for Rpc {
+    fn open(&mut self) -> Step {
+        Step::Send(core::mem::take(&mut self.request))
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        let length = &mut self.length;
+        let whole = self.fragment.push(byte, |header| {
+            let fragment = u32::from_be_bytes(*header) & 0x7fff_ffff;
+            *length = length.saturating_add(fragment);
+            if *length <= MOST { Ok(fragment) } else { Err(Error::Unexpected(Text::new(header))) }
+        })?;
+        if !whole {
+            return Ok(Step::More);
+        }
+        self.record.extend(self.fragment.body());
+        match self.fragment.header() {
+            Some([0x80..=0xff, ..]) => self.record(),
+            _ => Ok(Step::Next),
+        }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        "AUTH_TLS"
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        self.advertised
+    }
+
+    fn tls(&self) -> Tls {
+        Tls { alpn: Some(b"sunrpc"), framing: None }
+    }
+}
+
+fn accepted(status: u32) -> Code {
+    Code::Named(
+        status,
+        match status {
+            0 => "SUCCESS",
+            1 => "PROG_UNAVAIL",
+            2 => "PROG_MISMATCH",
+            3 => "PROC_UNAVAIL",
+            4 => "GARBAGE_ARGS",
+            5 => "SYSTEM_ERR",
+            _ => "unknown",
+        },
+    )
+}
+
+fn denied(status: u32) -> Code {
+    Code::Named(
+        status,
+        match status {
+            1 => "AUTH_BADCRED",
+            2 => "AUTH_REJECTEDCRED",
+            3 => "AUTH_BADVERF",
+            4 => "AUTH_REJECTEDVERF",
+            5 => "AUTH_TOOWEAK",
+            6 => "AUTH_INVALIDRESP",
+            7 => "AUTH_FAILED",
+            _ => "AUTH_ERROR",
+        },
+    )
+}
