@@ -13,6 +13,7 @@ use crate::{Dialogue, InvalidName, Side};
 mod imap;
 mod pop3;
 mod smtp;
+mod tagged;
 
 pub use imap::Imap;
 pub use pop3::Pop3;
@@ -253,4 +254,13 @@ fn word(line: &[u8]) -> (&[u8], &[u8]) {
         Some(space) => (&line[..space], &line[space + 1..]),
         None => (line, b""),
     }
+}
+
+/// The three digits that a reply begins with, and what stands behind them.
+fn code(line: &[u8]) -> Option<(u16, &[u8])> {
+    let (digits, rest) = line.split_first_chunk::<3>()?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some((digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')), rest))
 }
