@@ -169,7 +169,7 @@ impl Imap {
 
 fn reply(status: Status, text: &[u8]) -> Reply {
     // RFC 5530 §3: the one response code that promises that the condition will pass.
-    tagged::reply(status, text, b"[UNAVAILABLE]")
+    tagged::reply(status, text, Some(b"[UNAVAILABLE]"))
 }
 
 impl Dialogue for Imap {

@@ -46,13 +46,13 @@ pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[&[u8]]>) -> (Origin, Statu
     (origin, status, text)
 }
 
-/// A negative response, which is temporary if it bears this response code.
-pub(super) fn reply(status: Status, text: &[u8], temporary: &[u8]) -> Reply {
+/// A negative response, which is temporary if it bears the response code that says so.
+pub(super) fn reply(status: Status, text: &[u8], temporary: Option<&[u8]>) -> Reply {
     let code = match status {
         Status::Bad => "BAD",
         Status::Bye => "BYE",
         _ => "NO",
     };
-    let temporary = word(text).0.eq_ignore_ascii_case(temporary);
+    let temporary = temporary.is_some_and(|temporary| word(text).0.eq_ignore_ascii_case(temporary));
     Reply { code: Code::Word(code), text: Text::new(text), temporary }
 }
