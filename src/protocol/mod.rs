@@ -11,11 +11,13 @@ use thiserror::Error;
 use crate::{Dialogue, InvalidName, Side};
 
 mod imap;
+mod nntp;
 mod pop3;
 mod smtp;
 mod tagged;
 
 pub use imap::Imap;
+pub use nntp::Nntp;
 pub use pop3::Pop3;
 pub use smtp::Smtp;
 
@@ -112,6 +114,15 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Pop3::new().knobs(client.knobs),
+    }
+    /// NNTP: [`Nntp`]
+    Nntp {
+        names: ["nntp"],
+        ports: [119, 433],
+        reference: "RFC 4642",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Nntp::new().knobs(client.knobs),
     }
 }
 
