@@ -10,12 +10,14 @@ use thiserror::Error;
 
 use crate::{Dialogue, InvalidName, Side};
 
+mod ftp;
 mod imap;
 mod nntp;
 mod pop3;
 mod smtp;
 mod tagged;
 
+pub use ftp::Ftp;
 pub use imap::Imap;
 pub use nntp::Nntp;
 pub use pop3::Pop3;
@@ -123,6 +125,15 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Nntp::new().knobs(client.knobs),
+    }
+    /// FTP: [`Ftp`]
+    Ftp {
+        names: ["ftp", "ftps"],
+        ports: [21],
+        reference: "RFC 4217",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Ftp::new().knobs(client.knobs),
     }
 }
 
