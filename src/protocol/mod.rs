@@ -14,6 +14,7 @@ mod ftp;
 mod imap;
 mod nntp;
 mod pop3;
+mod sieve;
 mod smtp;
 mod tagged;
 
@@ -21,6 +22,7 @@ pub use ftp::Ftp;
 pub use imap::Imap;
 pub use nntp::Nntp;
 pub use pop3::Pop3;
+pub use sieve::Sieve;
 pub use smtp::Smtp;
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
@@ -116,6 +118,15 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Pop3::new().knobs(client.knobs),
+    }
+    /// ManageSieve: [`Sieve`]
+    Sieve {
+        names: ["sieve", "managesieve"],
+        ports: [4190],
+        reference: "RFC 5804 §2.2",
+        first: Server,
+        replies: 2,
+        dialogue: |client| Sieve::new().knobs(client.knobs),
     }
     /// NNTP: [`Nntp`]
     Nntp {
