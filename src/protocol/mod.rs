@@ -12,6 +12,7 @@ use crate::{Dialogue, InvalidName, Side};
 
 mod ftp;
 mod imap;
+mod irc;
 mod nntp;
 mod pop3;
 mod sieve;
@@ -20,6 +21,7 @@ mod tagged;
 
 pub use ftp::Ftp;
 pub use imap::Imap;
+pub use irc::Irc;
 pub use nntp::Nntp;
 pub use pop3::Pop3;
 pub use sieve::Sieve;
@@ -145,6 +147,15 @@ protocols! {
         first: Client,
         replies: 2,
         dialogue: |client| Ftp::new().knobs(client.knobs),
+    }
+    /// IRC: [`Irc`]
+    Irc {
+        names: ["irc"],
+        ports: [6667, 6665, 6666, 6668, 6669, 194],
+        reference: "IRCv3 tls",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Irc::new().knobs(client.knobs),
     }
 }
 
