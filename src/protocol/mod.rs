@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::{Dialogue, InvalidName, Side};
 
+mod acap;
 mod ftp;
 mod imap;
 mod irc;
@@ -19,6 +20,7 @@ mod sieve;
 mod smtp;
 mod tagged;
 
+pub use acap::Acap;
 pub use ftp::Ftp;
 pub use imap::Imap;
 pub use irc::Irc;
@@ -156,6 +158,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |client| Irc::new().knobs(client.knobs),
+    }
+    /// ACAP: [`Acap`]
+    Acap {
+        names: ["acap"],
+        ports: [674],
+        reference: "RFC 2595 §5",
+        first: Server,
+        replies: 2,
+        dialogue: |client| Acap::new(&format!("{:X}", client.seed))?.knobs(client.knobs),
     }
 }
 
