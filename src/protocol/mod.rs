@@ -14,6 +14,7 @@ mod acap;
 mod ftp;
 mod imap;
 mod irc;
+mod mupdate;
 mod nntp;
 mod pop3;
 mod sieve;
@@ -24,6 +25,7 @@ pub use acap::Acap;
 pub use ftp::Ftp;
 pub use imap::Imap;
 pub use irc::Irc;
+pub use mupdate::Mupdate;
 pub use nntp::Nntp;
 pub use pop3::Pop3;
 pub use sieve::Sieve;
@@ -167,6 +169,16 @@ protocols! {
         first: Server,
         replies: 2,
         dialogue: |client| Acap::new(&format!("{:X}", client.seed))?.knobs(client.knobs),
+    }
+    /// MUPDATE: [`Mupdate`]
+    Mupdate {
+        names: ["mupdate"],
+        ports: [3905],
+        reference: "RFC 3656 §4.10",
+        first: Server,
+        replies: 2,
+        // A tag has at most 14 characters: 56 bits of the seed.
+        dialogue: |client| Mupdate::new(&format!("{:X}", client.seed & (u64::MAX >> 8)))?.knobs(client.knobs),
     }
 }
 
