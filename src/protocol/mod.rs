@@ -16,6 +16,7 @@ mod imap;
 mod irc;
 mod mupdate;
 mod nntp;
+mod nut;
 mod pop3;
 mod sieve;
 mod smtp;
@@ -27,6 +28,7 @@ pub use imap::Imap;
 pub use irc::Irc;
 pub use mupdate::Mupdate;
 pub use nntp::Nntp;
+pub use nut::Nut;
 pub use pop3::Pop3;
 pub use sieve::Sieve;
 pub use smtp::Smtp;
@@ -179,6 +181,15 @@ protocols! {
         replies: 2,
         // A tag has at most 14 characters: 56 bits of the seed.
         dialogue: |client| Mupdate::new(&format!("{:X}", client.seed & (u64::MAX >> 8)))?.knobs(client.knobs),
+    }
+    /// NUT: [`Nut`]
+    Nut {
+        names: ["nut"],
+        ports: [3493],
+        reference: "RFC 9271",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Nut::new().knobs(client.knobs),
     }
 }
 
