@@ -14,6 +14,7 @@ mod acap;
 mod ftp;
 mod imap;
 mod irc;
+mod munin;
 mod mupdate;
 mod nntp;
 mod nut;
@@ -26,6 +27,7 @@ pub use acap::Acap;
 pub use ftp::Ftp;
 pub use imap::Imap;
 pub use irc::Irc;
+pub use munin::Munin;
 pub use mupdate::Mupdate;
 pub use nntp::Nntp;
 pub use nut::Nut;
@@ -190,6 +192,15 @@ protocols! {
         first: Client,
         replies: 1,
         dialogue: |client| Nut::new().knobs(client.knobs),
+    }
+    /// Munin: [`Munin`]
+    Munin {
+        names: ["munin"],
+        ports: [4949],
+        reference: "Munin::Node::Server",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Munin::new().knobs(client.knobs),
     }
 }
 
