@@ -43,9 +43,9 @@ fn every_transcript_ends_as_it_says() {
         let verdict = case.required(&case.whole(), false);
         let said: Vec<_> = case.transcript.client().collect();
         let turns = case.transcript.server().count();
-        // Every turn of the server's counts, but for a last one that is an error.
+        // Every turn of the server's counts, but for a last one that is an error. Some hold two replies (FTP's 120 and 220).
         let error = matches!(&verdict.end, Err(error) if !matches!(error, Error::Declined(_)));
-        let complete = error || verdict.round_trips as usize == turns;
+        let complete = error || verdict.round_trips as usize >= turns;
         if words(&verdict.end) != case.transcript.outcome || verdict.sent != said || !complete {
             println!("{} ends otherwise:\n{verdict:#?}\n", case.transcript.name);
             wrong += 1;

@@ -2,7 +2,8 @@
 
 use allocation_counter::measure;
 use starttls::protocol::{
-    Imap, Knobs, Ldap, Mysql, MysqlX, Nats, Nbd, Nsq, Pcep, Pop3, Postgres, Rpc, Smtp, Start, Vnc, Xmpp,
+    Acap, Ftp, Imap, Irc, Knobs, Ldap, Munin, Mupdate, Mysql, MysqlX, Nats, Nbd, Nntp, Nsq, Nut, Pcep, Pop3, Postgres,
+    Rpc, Sieve, Smtp, Start, Vnc, Xmpp,
 };
 use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol};
 use starttls_replay::Transcript;
@@ -38,11 +39,13 @@ fn endless_replies_are_refused() {
     let smtp = || Smtp::new("client.example").unwrap();
     let lmtp = || Smtp::lmtp("client.example").unwrap();
     let imap = || Imap::new("A7F3").unwrap();
+    let acap = || Acap::new("A7F3").unwrap();
+    let mupdate = || Mupdate::new("A7F3").unwrap();
     let Limits { line, lines, .. } = Limits::default();
     let (line, lines) = (line as usize, lines as usize);
     // The byte that is one too many is the one behind the longest line, or the end of the line behind the last.
     type Row = (&'static str, Limit, usize, Box<dyn Dialogue>, &'static str, &'static str);
-    let rows: [Row; 12] = [
+    let rows: [Row; 30] = [
         ("smtp line", Limit::Line, line + 1, Box::new(smtp()), "220 ", "x"),
         ("smtp line without a code", Limit::Line, line + 1, Box::new(smtp()), "", "\0"),
         ("smtp greeting", Limit::Lines, (lines + 1) * 7, Box::new(smtp()), "", "220-a\r\n"),
@@ -62,6 +65,24 @@ fn endless_replies_are_refused() {
         ("imap literals", Limit::Lines, 4 + lines * 6 + 5, Box::new(imap().knobs(ASK)), "* A ", "{0}\r\n "),
         ("pop3 line", Limit::Line, line + 1, Box::new(Pop3::new()), "+OK ", "x"),
         ("pop3 list", Limit::Lines, 5 + lines * 3, Box::new(Pop3::new().knobs(ASK)), "+OK\r\n", "A\r\n"),
+        ("nntp line", Limit::Line, line + 1, Box::new(Nntp::new()), "200 ", "x"),
+        ("nntp list", Limit::Lines, 5 + lines * 3, Box::new(Nntp::new().knobs(ASK)), "101\r\n", "A\r\n"),
+        ("ftp line", Limit::Line, line + 1, Box::new(Ftp::new()), "220-", "x"),
+        ("ftp greeting", Limit::Lines, (lines + 1) * 6, Box::new(Ftp::new()), "220-\r\n", "220-\r\n"),
+        ("ftp delays", Limit::Turns, (Limits::default().turns as usize + 1) * 5, Box::new(Ftp::new()), "", "120\r\n"),
+        ("sieve line", Limit::Line, line + 1, Box::new(Sieve::new()), "\"A\" ", "x"),
+        ("sieve capabilities", Limit::Lines, (lines + 1) * 5, Box::new(Sieve::new()), "", "\"A\"\r\n"),
+        ("sieve literal", Limit::Line, 15 + line + 1, Box::new(Sieve::new()), "{99999999999}\r\n", "\"A\"\r\n"),
+        ("sieve literals", Limit::Lines, (lines + 1) * 5, Box::new(Sieve::new()), "", "{0+}\n"),
+        ("irc line", Limit::Line, line + 1, Box::new(Irc::new()), "NOTICE ", "x"),
+        ("irc notices", Limit::Lines, (lines + 1) * 8, Box::new(Irc::new()), "", "NOTICE\r\n"),
+        ("irc capabilities", Limit::Lines, (lines + 1) * 14, Box::new(Irc::new().knobs(ASK)), "", "CAP * LS * :\r\n"),
+        ("acap line", Limit::Line, line + 1, Box::new(acap()), "* ACAP ", "(A) "),
+        ("acap untagged", Limit::Lines, (lines + 1) * 6, Box::new(acap().knobs(ASK)), "", "* OK\r\n"),
+        ("mupdate line", Limit::Line, line + 1, Box::new(mupdate()), "* AUTH ", "A "),
+        ("mupdate greeting", Limit::Lines, (lines + 1) * 6, Box::new(mupdate()), "", "* OK\r\n"),
+        ("nut line", Limit::Line, line + 1, Box::new(Nut::new()), "OK STARTTLS", " "),
+        ("munin line", Limit::Line, line + 1, Box::new(Munin::new()), "# munin node at ", "x"),
     ];
     for (name, limit, at, dialogue, first, again) in rows {
         assert_eq!(

@@ -1,7 +1,8 @@
 //! The rules of the negotiation that no transcript can show.
 
 use starttls::protocol::{
-    Client, Imap, Knobs, Nats, Pop3, Postgres, Rdp, Rpc, Smtp, Start, Subtype, UnknownProtocol, Vnc, Xmpp,
+    Acap, Client, Ftp, Imap, Knobs, Mupdate, Nats, Pop3, Postgres, Rdp, Rpc, Smtp, Start, Subtype, UnknownProtocol,
+    Vnc, Xmpp,
 };
 use starttls::{Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason};
 
@@ -195,16 +196,18 @@ fn names_that_would_break_the_wire_are_refused() {
 
 #[test]
 fn every_seed_makes_a_tag() {
-    for seed in [0, 1, 0xA7F3, u64::MAX] {
+    for (seed, short) in [(0, 0), (1, 1), (0xA7F3, 0xA7F3), (u64::MAX, 0xFF_FFFF_FFFF_FFFF)] {
         let client = Client {
             name: "client.example",
             domain: "mail.example",
             seed,
             knobs: Knobs { start: Start::Command, ..Knobs::default() },
         };
-        let dialogue = Protocol::Imap.dialogue(&client).unwrap();
-        let request = Negotiation::required(dialogue).poll_transmit().unwrap();
-        assert_eq!(request, format!("{seed:X} STARTTLS\r\n"));
+        for (protocol, tag) in [(Protocol::Imap, seed), (Protocol::Acap, seed), (Protocol::Mupdate, short)] {
+            let dialogue = protocol.dialogue(&client).unwrap();
+            let request = Negotiation::required(dialogue).poll_transmit().unwrap();
+            assert_eq!(request, format!("{tag:X} STARTTLS\r\n"));
+        }
     }
 }
 
@@ -251,4 +254,62 @@ fn what_the_peer_says_is_shown_escaped() {
     let shown = Escaped(&all).to_string();
     assert!(shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{shown}");
     assert_eq!(Escaped(b"a\r\n\t\\\x1b[2J\xe2\x80\xae").to_string(), r"a\r\n\t\\\x1b[2J\xe2\x80\xae");
+}
+
+/// How FTP goes on when the server answers `AUTH TLS` so: the next request, or how it ended.
+fn ftp_after(ftp: Ftp, reply: &str) -> Result<String, Error> {
+    let mut negotiation = Negotiation::required(ftp.knobs(Knobs { start: Start::Command, ..Knobs::default() }));
+    assert_eq!(negotiation.poll_transmit().unwrap(), "AUTH TLS\r\n");
+    negotiation.handle_input(reply.as_bytes())?;
+    Ok(String::from_utf8(negotiation.poll_transmit().unwrap().to_vec()).unwrap())
+}
+
+#[test]
+fn auth_ssl_is_tried_only_when_allowed_and_only_by_a_server_that_does_not_know_auth_tls() {
+    for unknown in ["500 what\r\n", "502-what\r\n234 go\r\n502 what\r\n", "504 SSL alone\r\n"] {
+        assert!(matches!(ftp_after(Ftp::new(), unknown), Err(Error::Declined(Reason::Refused(_)))), "{unknown}");
+        assert_eq!(ftp_after(Ftp::new().or_ssl(), unknown), Ok("AUTH SSL\r\n".to_owned()), "{unknown}");
+    }
+    for refusal in ["431 later\r\n", "501 syntax\r\n", "530 login\r\n", "534 policy\r\n"] {
+        let error = ftp_after(Ftp::new().or_ssl(), refusal);
+        assert!(matches!(error, Err(Error::Declined(Reason::Refused(_)))), "{refusal}");
+    }
+}
+
+#[test]
+fn auth_ssl_is_answered_as_auth_tls_is() {
+    let answered = |reply: &[u8]| {
+        let knobs = Knobs { start: Start::Command, ..Knobs::default() };
+        let mut negotiation = Negotiation::required(Ftp::new().or_ssl().knobs(knobs));
+        negotiation.poll_transmit().unwrap();
+        negotiation.handle_input(b"504 no TLS\r\n").unwrap();
+        assert_eq!(negotiation.poll_transmit().unwrap(), "AUTH SSL\r\n");
+        assert_eq!(negotiation.awaiting(), "AUTH SSL");
+        negotiation.handle_input(reply)?;
+        negotiation.finish().map(drop)
+    };
+    assert_eq!(answered(b"234 go\r\n"), Ok(()));
+    assert!(matches!(answered(b"504 nor SSL\r\n"), Err(Error::Declined(Reason::Refused(_)))), "it is tried once");
+    assert!(matches!(answered(b"334 more\r\n"), Err(Error::Unexpected(_))));
+    assert_eq!(answered(b"234 go\r\n2"), Err(Error::Injected));
+}
+
+#[test]
+fn features_that_the_server_took_back_were_not_listed() {
+    let mut negotiation = Negotiation::required(Ftp::new().knobs(Knobs { ask: true, ..Knobs::default() }));
+    negotiation.handle_input(b"220 hi\r\n").unwrap();
+    negotiation.poll_transmit().unwrap();
+    negotiation.handle_input(b"502-Features:\r\n AUTH TLS\r\n").unwrap();
+    assert_eq!(negotiation.advertised(), Some(true));
+    negotiation.handle_input(b"502 no\r\n").unwrap();
+    assert_eq!(negotiation.advertised(), None);
+}
+
+#[test]
+fn a_tag_is_no_longer_than_its_protocol_allows() {
+    assert!(Acap::new("ABCDEFGHIJ123456").is_ok() && Acap::new("ABCDEFGHIJ1234567").is_err());
+    assert!(Mupdate::new("ABCDEFGHIJ1234").is_ok() && Mupdate::new("ABCDEFGHIJ12345").is_err(), "RFC 3656 §2.1");
+    for tag in ["", "A 1", "A\r\nB", "*", "+", "\u{e9}"] {
+        assert!(Acap::new(tag).is_err() && Mupdate::new(tag).is_err(), "{tag:?}");
+    }
 }

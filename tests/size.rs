@@ -1,6 +1,6 @@
 //! The state of a negotiation is a few hundred bytes, whatever the server says.
 
-use starttls::protocol::{Imap, Pop3, Smtp};
+use starttls::protocol::{Acap, Ftp, Imap, Irc, Munin, Mupdate, Nntp, Nut, Pop3, Sieve, Smtp};
 use starttls::{Dialogue, Negotiation, Protocol, Required};
 use starttls_replay::Transcript;
 
@@ -20,4 +20,12 @@ fn the_static_types_are_as_small() {
     assert!(size_of::<Negotiation<Smtp, Required>>() < 512);
     assert!(size_of::<Negotiation<Imap, Required>>() < 512);
     assert!(size_of::<Negotiation<Pop3, Required>>() < 512);
+    assert!(size_of::<Negotiation<Sieve, Required>>() < 512);
+    assert!(size_of::<Negotiation<Nntp, Required>>() < 512);
+    assert!(size_of::<Negotiation<Ftp, Required>>() < 512);
+    assert!(size_of::<Negotiation<Irc, Required>>() < 512);
+    assert!(size_of::<Negotiation<Acap, Required>>() < 512);
+    assert!(size_of::<Negotiation<Mupdate, Required>>() < 512);
+    assert!(size_of::<Negotiation<Nut, Required>>() < 512);
+    assert!(size_of::<Negotiation<Munin, Required>>() < 512);
 }

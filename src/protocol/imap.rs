@@ -17,9 +17,10 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, check, line, word};
-use crate::wire::{Excerpt, Line};
-use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use super::tagged::{self, Origin, Status};
+use super::{Knobs, Start, check, line};
+use crate::wire::{Excerpt, Line, Literals, Piece};
+use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
 /// The dialogue of an IMAP client.
 ///
@@ -33,7 +34,7 @@ pub struct Imap {
     knobs: Knobs,
     awaiting: Awaiting,
     line: Line,
-    literal: Literal,
+    literals: Literals,
     listing: Listing,
     word: Excerpt<16>,
     advertised: Option<bool>,
@@ -44,16 +45,6 @@ enum Awaiting {
     Greeting,
     Capability,
     StartTls,
-}
-
-/// How far a literal at the end of a line, `{n}`, has been read (RFC 9051 §4.3).
-#[derive(Clone, Copy, Debug)]
-enum Literal {
-    None,
-    Length(Option<u32>),
-    Announced(u32),
-    /// This many of its bytes are still to come.
-    Within(u32),
 }
 
 /// Which word of the line is next, on the way to `* CAPABILITY …` or `* OK [CAPABILITY …]`.
@@ -83,7 +74,7 @@ impl Imap {
             knobs: Knobs::default(),
             awaiting: Awaiting::Greeting,
             line: Line::default(),
-            literal: Literal::None,
+            literals: Literals::default(),
             listing: Listing::Star,
             word: Excerpt::new(),
             advertised: None,
@@ -125,60 +116,30 @@ impl Imap {
             (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
                 Ok(Step::Decline(Reason::Preauthenticated(Text::new(text))))
             }
-            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply("BYE", text))),
+            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
             (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Ok(Step::Next),
             (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
                 self.advertised.get_or_insert(false);
                 Ok(self.next())
             }
             (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
-            (_, Origin::Tagged, Status::No) => Ok(Step::Decline(Reason::Refused(reply("NO", text)))),
-            (_, Origin::Tagged, Status::Bad) => Ok(Step::Decline(Reason::Refused(reply("BAD", text)))),
+            (_, Origin::Tagged, Status::No | Status::Bad) => Ok(Step::Decline(Reason::Refused(reply(status, text)))),
             _ => Err(Error::Unexpected(Text::new(self.line.head()))),
         }
     }
 
     fn parse(&self) -> (Origin, Status, &[u8]) {
-        let head = self.line.head();
-        let tag = match self.awaiting {
-            Awaiting::Greeting => None,
-            Awaiting::Capability => head.strip_prefix(self.tag.as_bytes()).and_then(|rest| rest.strip_prefix(b"C ")),
-            Awaiting::StartTls => head.strip_prefix(self.tag.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")),
-        };
-        let (origin, response) = match (head.strip_prefix(b"* "), tag) {
-            (Some(response), _) => (Origin::Untagged, response),
-            (None, Some(response)) => (Origin::Tagged, response),
-            (None, None) => (Origin::Other, head),
-        };
-        let (status, text) = word(response);
-        let status = match () {
-            _ if status.eq_ignore_ascii_case(b"OK") => Status::Ok,
-            _ if status.eq_ignore_ascii_case(b"NO") => Status::No,
-            _ if status.eq_ignore_ascii_case(b"BAD") => Status::Bad,
-            _ if status.eq_ignore_ascii_case(b"BYE") => Status::Bye,
-            _ if status.eq_ignore_ascii_case(b"PREAUTH") => Status::Preauth,
-            _ => Status::Data,
-        };
-        (origin, status, text)
+        let tag = self.tag.as_bytes();
+        match self.awaiting {
+            Awaiting::Greeting => tagged::parse(self.line.head(), None),
+            Awaiting::Capability => tagged::parse(self.line.head(), Some(&[tag, b"C"])),
+            Awaiting::StartTls => tagged::parse(self.line.head(), Some(&[tag])),
+        }
     }
 
     /// Whether the line, at its end, may announce a literal: the text of a status response and of `+` may not.
     fn may_hold_literal(&self) -> bool {
         self.awaiting != Awaiting::Greeting && matches!(self.parse(), (Origin::Untagged, Status::Data, _))
-    }
-
-    fn scan_literal(&mut self, byte: u8) {
-        self.literal = match (self.literal, byte) {
-            (_, b'{') => Literal::Length(None),
-            (Literal::Length(length), b'0'..=b'9') => {
-                // A length that overflows is over any limit: it stays at the most that there is.
-                let length = length.unwrap_or(0).saturating_mul(10).saturating_add(u32::from(byte - b'0'));
-                Literal::Length(Some(length))
-            }
-            (Literal::Length(Some(length)), b'}') => Literal::Announced(length),
-            (Literal::Announced(length), b'\r') => Literal::Announced(length),
-            _ => Literal::None,
-        };
     }
 
     fn scan_capabilities(&mut self, byte: u8) {
@@ -206,27 +167,9 @@ impl Imap {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Origin {
-    Untagged,
-    Tagged,
-    Other,
-}
-
-#[derive(Clone, Copy)]
-enum Status {
-    Ok,
-    No,
-    Bad,
-    Bye,
-    Preauth,
-    Data,
-}
-
-fn reply(status: &'static str, text: &[u8]) -> Reply {
+fn reply(status: Status, text: &[u8]) -> Reply {
     // RFC 5530 §3: the one response code that promises that the condition will pass.
-    let temporary = word(text).0.eq_ignore_ascii_case(b"[UNAVAILABLE]");
-    Reply { code: Code::Word(status), text: Text::new(text), temporary }
+    tagged::reply(status, text, Some(b"[UNAVAILABLE]"))
 }
 
 impl Dialogue for Imap {
@@ -239,16 +182,13 @@ impl Dialogue for Imap {
     }
 
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        match self.literal {
-            Literal::Within(left) => {
-                self.literal = if left > 1 { Literal::Within(left - 1) } else { Literal::None };
-                return Ok(Step::More);
-            }
-            Literal::Announced(length) if byte == b'\n' && self.may_hold_literal() => {
-                self.literal = if length > 0 { Literal::Within(length) } else { Literal::None };
+        match self.literals.push(byte) {
+            Piece::Octet => return Ok(Step::More),
+            Piece::Announced(length) if self.may_hold_literal() => {
+                self.literals.enter(length);
                 return Ok(Step::Next);
             }
-            _ => self.scan_literal(byte),
+            Piece::Announced(_) | Piece::Text => {}
         }
         if self.awaiting != Awaiting::StartTls {
             self.scan_capabilities(byte);

@@ -9,44 +9,61 @@ use bytes::Bytes;
 
 use crate::{Dialogue, InvalidName, Side};
 
+mod acap;
 mod amqp;
+mod ftp;
 mod http;
 mod imap;
+mod irc;
 mod ldap;
 mod mssql;
+mod munin;
+mod mupdate;
 mod mysql;
 mod mysqlx;
 mod nats;
 mod nbd;
+mod nntp;
 mod nsq;
+mod nut;
 mod pcep;
 mod pop3;
 mod postgres;
 mod rdp;
 mod rpc;
 mod script;
+mod sieve;
 mod smtp;
+mod tagged;
 mod telnet;
 mod unknown;
 mod vnc;
 mod xmpp;
 
+pub use acap::Acap;
 pub use amqp::Amqp;
+pub use ftp::Ftp;
 pub use http::Http;
 pub use imap::Imap;
+pub use irc::Irc;
 pub use ldap::Ldap;
 pub use mssql::Mssql;
+pub use munin::Munin;
+pub use mupdate::Mupdate;
 pub use mysql::Mysql;
 pub use mysqlx::MysqlX;
 pub use nats::Nats;
 pub use nbd::Nbd;
+pub use nntp::Nntp;
 pub use nsq::Nsq;
+pub use nut::Nut;
 pub use pcep::Pcep;
 pub use pop3::Pop3;
 pub use postgres::Postgres;
 pub use rdp::Rdp;
 pub use rpc::Rpc;
 pub use script::{InvalidScript, Script, ScriptError};
+pub use sieve::Sieve;
 pub use smtp::Smtp;
 pub use telnet::Telnet;
 pub use unknown::UnknownProtocol;
@@ -178,7 +195,7 @@ protocols! {
     Telnet {
         names: ["telnet"],
         ports: [23],
-        reference: "draft-altman-telnet-starttls-02",
+        reference: "draft-altman-telnet-starttls",
         first: Server,
         replies: 2,
         dialogue: |client| Telnet::new().knobs(client.knobs),
@@ -205,7 +222,7 @@ protocols! {
     Postgres {
         names: ["postgres", "postgresql"],
         ports: [5432],
-        reference: "PostgreSQL Frontend/Backend Protocol, SSLRequest",
+        reference: "PostgreSQL protocol, SSLRequest",
         first: Client,
         replies: 1,
         dialogue: |_| Postgres::new(),
@@ -214,7 +231,7 @@ protocols! {
     Mysql {
         names: ["mysql", "mariadb"],
         ports: [3306],
-        reference: "MySQL Client/Server Protocol, SSLRequest",
+        reference: "MySQL protocol, SSLRequest",
         first: Client,
         replies: 1,
         dialogue: |client| Mysql::new().knobs(client.knobs),
@@ -299,6 +316,79 @@ protocols! {
         first: Server,
         replies: 1,
         dialogue: |_| Nsq::new(),
+    }
+    /// ManageSieve: [`Sieve`]
+    Sieve {
+        names: ["sieve", "managesieve"],
+        ports: [4190],
+        reference: "RFC 5804 §2.2",
+        first: Server,
+        replies: 2,
+        dialogue: |client| Sieve::new().knobs(client.knobs),
+    }
+    /// NNTP: [`Nntp`]
+    Nntp {
+        names: ["nntp"],
+        ports: [119, 433],
+        reference: "RFC 4642",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Nntp::new().knobs(client.knobs),
+    }
+    /// FTP: [`Ftp`]
+    Ftp {
+        names: ["ftp", "ftps"],
+        ports: [21],
+        reference: "RFC 4217",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Ftp::new().knobs(client.knobs),
+    }
+    /// IRC: [`Irc`]
+    Irc {
+        names: ["irc"],
+        ports: [6667, 194],
+        reference: "IRCv3 tls",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Irc::new().knobs(client.knobs),
+    }
+    /// ACAP: [`Acap`]
+    Acap {
+        names: ["acap"],
+        ports: [674],
+        reference: "RFC 2595 §5",
+        first: Server,
+        replies: 2,
+        dialogue: |client| Acap::new(&format!("{:X}", client.seed))?.knobs(client.knobs),
+    }
+    /// MUPDATE: [`Mupdate`]
+    Mupdate {
+        names: ["mupdate"],
+        ports: [3905],
+        reference: "RFC 3656 §4.10",
+        first: Server,
+        replies: 2,
+        // A tag has at most 14 characters: 56 bits of the seed.
+        dialogue: |client| Mupdate::new(&format!("{:X}", client.seed & (u64::MAX >> 8)))?.knobs(client.knobs),
+    }
+    /// NUT: [`Nut`]
+    Nut {
+        names: ["nut"],
+        ports: [3493],
+        reference: "RFC 9271",
+        first: Client,
+        replies: 1,
+        dialogue: |client| Nut::new().knobs(client.knobs),
+    }
+    /// Munin: [`Munin`]
+    Munin {
+        names: ["munin"],
+        ports: [4949],
+        reference: "Munin::Node::Server",
+        first: Client,
+        replies: 2,
+        dialogue: |client| Munin::new().knobs(client.knobs),
     }
 }
 
@@ -442,4 +532,13 @@ fn word(line: &[u8]) -> (&[u8], &[u8]) {
         Some(space) => (&line[..space], &line[space + 1..]),
         None => (line, b""),
     }
+}
+
+/// The three digits that a reply begins with, and what stands behind them.
+fn code(line: &[u8]) -> Option<(u16, &[u8])> {
+    let (digits, rest) = line.split_first_chunk::<3>()?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some((digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')), rest))
 }

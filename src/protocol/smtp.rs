@@ -17,7 +17,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, host, line, word};
+use super::{Knobs, Start, code, host, line, word};
 use crate::wire::{Excerpt, Line};
 use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
@@ -173,14 +173,11 @@ impl Dialogue for Smtp {
 }
 
 fn parse(line: &[u8]) -> Option<(u16, bool, &[u8])> {
-    let (code, rest) = line.split_at_checked(3)?;
-    let (goes_on, text) = match rest {
-        [] => (false, rest),
-        [b' ', text @ ..] => (false, text),
-        [b'-', text @ ..] => (true, text),
-        _ => return None,
-    };
-    let [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9'] = code else { return None };
-    let code = code.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
-    Some((code, goes_on, text))
+    let (code, rest) = code(line).filter(|(code, _)| (200..600).contains(code))?;
+    match rest {
+        [] => Some((code, false, rest)),
+        [b' ', text @ ..] => Some((code, false, text)),
+        [b'-', text @ ..] => Some((code, true, text)),
+        _ => None,
+    }
 }

@@ -20,7 +20,7 @@ pub enum UnknownProtocol {
 }
 
 /// Names, the protocol that they are of, and what to use instead of an upgrade.
-const WITHOUT_UPGRADE: [(&[&str], &str, &str); 22] = [
+const WITHOUT_UPGRADE: [(&[&str], &str, &str); 21] = [
     (&["redis", "rediss", "valkey"], "Redis", "TLS from the first byte (rediss), often on port 6380"),
     (&["mongodb", "mongo"], "MongoDB", "TLS from the first byte (tls=true), on port 27017 too"),
     (&["mqtt", "mqtts"], "MQTT", "TLS from the first byte (mqtts), on port 8883"),
@@ -37,7 +37,6 @@ const WITHOUT_UPGRADE: [(&[&str], &str, &str); 22] = [
     (&["smtps", "submissions"], "smtps", "TLS from the first byte, on port 465"),
     (&["imaps"], "imaps", "TLS from the first byte, on port 993"),
     (&["pop3s"], "pop3s", "TLS from the first byte, on port 995"),
-    (&["ftps"], "ftps", "TLS from the first byte, on port 990"),
     (&["ldaps"], "ldaps", "TLS from the first byte, on port 636"),
     (&["nntps"], "nntps", "TLS from the first byte, on port 563"),
     (&["ircs"], "ircs", "TLS from the first byte, on port 6697"),

@@ -70,6 +70,11 @@ impl<const N: usize> Line<N> {
         self.ended
     }
 
+    /// Takes a byte that stands within the line, even if it looks like the line's end.
+    pub fn keep(&mut self, byte: u8) {
+        self.head.push(byte);
+    }
+
     /// The beginning of the line, without its end.
     pub fn head(&self) -> &[u8] {
         match self.head.as_bytes() {

@@ -1,0 +1,100 @@
+//! Munin, from the master to a node (the source of Munin: `Munin::Node::Server`, `Munin::Common::TLSServer`).
+//!
+//! ```text
+//! S: # munin node at node.example
+//! C: STARTTLS
+//! S: TLS OK
+//! ```
+//!
+//! Lines end in LF. There is no list that would name STARTTLS.
+//!
+//! `TLS MAYBE` is no yes: the node has no key. It has left plaintext all the same, and now waits to be the client of a
+//! TLS handshake, with the master as its server.
+//!
+//! After TLS the client speaks first, there is no second banner, and `cap` is said again.
+
+use bytes::Bytes;
+
+use super::{Knobs, Start};
+use crate::wire::Line;
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+
+/// The dialogue of a Munin master.
+///
+/// A line that begins with `#` is a refusal, such as `# Unknown command`; `TLS MAYBE` is the end of the session
+/// ([`Error::Closing`]), since there is no way back to plaintext. A node that lacks the library for TLS says nothing at
+/// all: keep a deadline.
+#[derive(Debug, Default)]
+pub struct Munin {
+    knobs: Knobs,
+    awaiting: Awaiting,
+    line: Line,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Awaiting {
+    #[default]
+    Banner,
+    StartTls,
+}
+
+impl Munin {
+    /// A client: nothing has to be known about it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets where to start. There is nothing to ask, and nothing to insist on.
+    #[must_use]
+    pub fn knobs(self, knobs: Knobs) -> Self {
+        Self { knobs, ..self }
+    }
+
+    fn send_starttls(&mut self) -> Bytes {
+        self.awaiting = Awaiting::StartTls;
+        Bytes::from_static(b"STARTTLS\n")
+    }
+
+    /// Takes a whole line.
+    fn line(&mut self) -> Result<Step, Error> {
+        let line = self.line.head();
+        match (self.awaiting, line) {
+            (Awaiting::Banner, [b'#', b' ', banner @ ..]) if banner.starts_with(b"munin node at ") => {
+                Ok(Step::Send(self.send_starttls()))
+            }
+            (Awaiting::Banner, [b'#', ..]) => Err(Error::Closing(reply("#", &line[1..]))),
+            (Awaiting::StartTls, b"TLS OK") => Ok(Step::Upgrade),
+            (Awaiting::StartTls, b"TLS MAYBE") => Err(Error::Closing(reply("TLS MAYBE", b""))),
+            (Awaiting::StartTls, [b'#', text @ ..]) => Ok(Step::Decline(Reason::Refused(reply("#", text)))),
+            _ => Err(Error::Unexpected(Text::new(line))),
+        }
+    }
+}
+
+fn reply(code: &'static str, text: &[u8]) -> Reply {
+    Reply { code: Code::Word(code), text: Text::new(text.trim_ascii_start()), temporary: false }
+}
+
+impl Dialogue for Munin {
+    fn open(&mut self) -> Step {
+        match self.knobs.start {
+            Start::Greeting => Step::More,
+            Start::AfterGreeting | Start::Command => Step::Send(self.send_starttls()),
+        }
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        match self.awaiting {
+            Awaiting::Banner => "greeting",
+            Awaiting::StartTls => "STARTTLS",
+        }
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        None
+    }
+}

@@ -1,0 +1,79 @@
+//! NUT, the protocol of Network UPS Tools (RFC 9271).
+//!
+//! ```text
+//! C: STARTTLS
+//! S: OK STARTTLS
+//! ```
+//!
+//! Lines end in LF. The server does not greet, there is no list of capabilities, and it says nothing unasked.
+//!
+//! After TLS the client speaks first: USERNAME, PASSWORD and all else come then.
+
+use bytes::Bytes;
+
+use super::{Knobs, word};
+use crate::wire::Line;
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+
+/// The dialogue of a NUT client.
+///
+/// `ERR` and its code is a refusal, all of them permanent: FEATURE-NOT-CONFIGURED if the server has no
+/// certificate, FEATURE-NOT-SUPPORTED if it was built without TLS.
+#[derive(Debug, Default)]
+pub struct Nut {
+    line: Line,
+}
+
+impl Nut {
+    /// A client: nothing has to be known about it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes nothing: the command is the first thing said, and there is nothing to ask.
+    #[must_use]
+    pub fn knobs(self, _: Knobs) -> Self {
+        self
+    }
+
+    /// Takes a whole line.
+    fn line(&self) -> Result<Step, Error> {
+        let (status, text) = word(self.line.head());
+        match (status, text) {
+            (b"OK", b"STARTTLS") => Ok(Step::Upgrade),
+            (b"ERR", _) => Ok(Step::Decline(Reason::Refused(refusal(text)))),
+            _ => Err(Error::Unexpected(Text::new(self.line.head()))),
+        }
+    }
+}
+
+fn refusal(text: &[u8]) -> Reply {
+    let (code, rest) = word(text);
+    let (code, text) = match code {
+        b"FEATURE-NOT-CONFIGURED" => ("FEATURE-NOT-CONFIGURED", rest),
+        b"FEATURE-NOT-SUPPORTED" => ("FEATURE-NOT-SUPPORTED", rest),
+        b"ALREADY-SSL-MODE" => ("ALREADY-SSL-MODE", rest),
+        b"UNKNOWN-COMMAND" => ("UNKNOWN-COMMAND", rest),
+        b"ACCESS-DENIED" => ("ACCESS-DENIED", rest),
+        _ => ("ERR", text),
+    };
+    Reply { code: Code::Word(code), text: Text::new(text), temporary: false }
+}
+
+impl Dialogue for Nut {
+    fn open(&mut self) -> Step {
+        Step::Send(Bytes::from_static(b"STARTTLS\n"))
+    }
+
+    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        "STARTTLS"
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        None
+    }
+}
