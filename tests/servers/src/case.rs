@@ -83,27 +83,22 @@ struct Usual {
     protocol: &'static str,
     /// How many messages of the server's come before TLS: the fewest that its dialogue allows.
     trips: i64,
-    /// How a server without TLS declines, and with which message. Who lists capabilities does so unasked, but for POP3,
-    /// NNTP and FTP.
+    /// How a server without TLS declines, and after how many messages: one that ends the session does not count. Who
+    /// lists capabilities does so unasked, but for POP3, NNTP and FTP.
     declines: (&'static str, i64),
-    /// What a client may say first over TLS, and how the answer begins. Nothing, for a server that speaks first; nothing
-    /// at all, where it would take more than a line of text.
+    /// What a client may say first over TLS, which is nothing if the server speaks first, and how the answer begins. Both
+    /// are empty where it would take more than a line of text.
     word: [&'static str; 2],
 }
 
-const fn usual(
-    protocol: &'static str,
-    trips: i64,
-    declines: (&'static str, i64),
-    [word, answer]: [&'static str; 2],
-) -> Usual {
-    Usual { protocol, trips, declines, word: [word, answer] }
+const fn usual(protocol: &'static str, trips: i64, declines: (&'static str, i64), word: [&'static str; 2]) -> Usual {
+    Usual { protocol, trips, declines, word }
 }
 
 const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
                       to='localhost' version='1.0'>";
 
-const USUAL: [Usual; 20] = [
+const USUAL: [Usual; 21] = [
     usual("smtp", 3, ("not-advertised", 2), ["EHLO client.example\r\n", "250-"]),
     usual("lmtp", 3, ("not-advertised", 2), ["LHLO client.example\r\n", "250-"]),
     usual("imap", 2, ("not-advertised", 1), ["B1 CAPABILITY\r\n", "* CAPABILITY "]),
@@ -113,9 +108,10 @@ const USUAL: [Usual; 20] = [
     usual("xmpp", 2, ("not-advertised", 1), [HEADER, "<?xml "]),
     usual("xmpp-server", 2, ("not-advertised", 1), ["", ""]),
     usual("ldap", 1, ("refused", 1), ["", ""]),
+    usual("http", 1, ("refused", 1), ["", ""]),
     usual("ipp", 1, ("refused", 1), ["", "HTTP/1.1 200 "]),
     usual("sieve", 2, ("not-advertised", 1), ["", "\"IMPLEMENTATION\" "]),
-    usual("irc", 1, ("refused", 1), ["CAP LS\r\n", ":mail.example CAP "]),
+    usual("irc", 1, ("refused", 0), ["CAP LS\r\n", ":mail.example CAP "]),
     usual("postgres", 1, ("not-advertised", 1), ["\0\0\0\x17\0\x03\0\0user\0postgres\0\0", "R\0\0\0\x08\0\0\0\0"]),
     usual("mysql", 1, ("not-advertised", 1), ["", ""]),
     usual("nbd", 2, ("refused", 2), ["", ""]),
@@ -123,7 +119,7 @@ const USUAL: [Usual; 20] = [
     usual("rdp", 1, ("not-advertised", 1), ["", ""]),
     usual("vnc", 5, ("not-advertised", 2), ["", "\0\0\0\0"]),
     usual("nut", 1, ("refused", 1), ["VER\n", "Network UPS Tools upsd "]),
-    usual("munin", 2, ("refused", 2), ["cap\n", "cap "]),
+    usual("munin", 2, ("refused", 1), ["cap\n", "cap "]),
 ];
 
 impl Case {

@@ -26,13 +26,14 @@ pub fn start(dir: &Path, authority: &Authority) -> Result<Server> {
                 dir = instance.dir.display(),
             )
         };
-        // Without STARTTLS it says nothing to the command. The timeout, in seconds, turns that into a reply.
+        // Without STARTTLS it says nothing to the command, until the client has not registered for so many seconds.
+        let timeout = if instance.offer == Offer::Nothing { 1 } else { 60 };
         let config = format!(
             "\
 <server name=\"mail.example\" description=\"test\" network=\"test\">
 <admin name=\"test\" nick=\"test\" email=\"test@mail.example\">
 <bind address=\"127.0.0.1\" port=\"{port}\" type=\"clients\">
-<connect allow=\"*\" timeout=\"1\" resolvehostnames=\"no\" useident=\"no\">
+<connect allow=\"*\" timeout=\"{timeout}\" resolvehostnames=\"no\" useident=\"no\">
 <options nouserdns=\"yes\">
 <pid file=\"{dir}/pid\">
 <path datadir=\"{dir}\" logdir=\"{dir}\" runtimedir=\"{dir}\">

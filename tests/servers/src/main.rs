@@ -11,6 +11,7 @@
 //!
 //! To add a server, write its file with a `start` function like `nats.rs`, and list that in `SERVERS`.
 
+mod apache;
 mod authority;
 mod case;
 mod client;
@@ -51,7 +52,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Start = fn(&Path, &Authority) -> Result<Server>;
 
 /// Each installs and starts one server, with its files in a directory below the given one.
-const SERVERS: [(&str, Start); 17] = [
+const SERVERS: [(&str, Start); 18] = [
     ("Postfix", postfix::start),
     ("Dovecot", dovecot::start),
     ("INN", inn::start),
@@ -59,6 +60,7 @@ const SERVERS: [(&str, Start); 17] = [
     ("Prosody", prosody::start),
     ("slapd", slapd::start),
     ("CUPS", cups::start),
+    ("Apache", apache::start),
     ("InspIRCd", inspircd::start),
     ("PostgreSQL", postgres::start),
     ("MariaDB", mariadb::start),

@@ -109,7 +109,7 @@ pub struct Process(Child);
 const KEEPER: &str = r#""$@" & read -r _; kill "$!"; wait"#;
 
 /// How long a server may take until it accepts connections.
-const STARTUP: Duration = Duration::from_secs(20);
+const STARTUP: Duration = Duration::from_secs(60);
 
 impl Process {
     /// Starts a server that stays in the foreground and logs to `log`, and waits until it accepts on all of the ports.
