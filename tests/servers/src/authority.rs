@@ -43,9 +43,9 @@ impl Authority {
         self.known.client_config()
     }
 
-    /// The file of the authority that clients know.
+    /// The file of the authority that clients know, by the name that QEMU looks for.
     pub fn ca(&self) -> PathBuf {
-        self.dir.join("ca.pem")
+        self.dir.join("ca-cert.pem")
     }
 
     /// The file of the certificate for this offer.

@@ -78,24 +78,67 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What comes of a protocol with a server that keeps to it.
+struct Usual {
+    protocol: &'static str,
+    /// How many messages of the server's come before TLS: the fewest that its dialogue allows.
+    trips: i64,
+    /// How a server without TLS declines, and after how many messages: one that ends the session does not count. Who
+    /// lists capabilities does so unasked, but for POP3, NNTP and FTP.
+    declines: (&'static str, i64),
+    /// What a client may say first over TLS, which is nothing if the server speaks first, and how the answer begins. Both
+    /// are empty where it would take more than a line of text.
+    word: [&'static str; 2],
+}
+
+const fn usual(protocol: &'static str, trips: i64, declines: (&'static str, i64), word: [&'static str; 2]) -> Usual {
+    Usual { protocol, trips, declines, word }
+}
+
+const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                      to='localhost' version='1.0'>";
+
+const USUAL: [Usual; 21] = [
+    usual("smtp", 3, ("not-advertised", 2), ["EHLO client.example\r\n", "250-"]),
+    usual("lmtp", 3, ("not-advertised", 2), ["LHLO client.example\r\n", "250-"]),
+    usual("imap", 2, ("not-advertised", 1), ["B1 CAPABILITY\r\n", "* CAPABILITY "]),
+    usual("pop3", 2, ("refused", 2), ["CAPA\r\n", "+OK"]),
+    usual("nntp", 2, ("refused", 2), ["CAPABILITIES\r\n", "101 "]),
+    usual("ftp", 2, ("refused", 2), ["PBSZ 0\r\n", "200 "]),
+    usual("xmpp", 2, ("not-advertised", 1), [HEADER, "<?xml "]),
+    usual("xmpp-server", 2, ("not-advertised", 1), ["", ""]),
+    usual("ldap", 1, ("refused", 1), ["", ""]),
+    usual("http", 1, ("refused", 1), ["", ""]),
+    usual("ipp", 1, ("refused", 1), ["", "HTTP/1.1 200 "]),
+    usual("sieve", 2, ("not-advertised", 1), ["", "\"IMPLEMENTATION\" "]),
+    usual("irc", 1, ("refused", 0), ["CAP LS\r\n", ":mail.example CAP "]),
+    usual("postgres", 1, ("not-advertised", 1), ["\0\0\0\x17\0\x03\0\0user\0postgres\0\0", "R\0\0\0\x08\0\0\0\0"]),
+    usual("mysql", 1, ("not-advertised", 1), ["", ""]),
+    usual("nbd", 2, ("refused", 2), ["", ""]),
+    usual("nats", 1, ("not-advertised", 1), ["CONNECT {}\r\n", "+OK"]),
+    usual("rdp", 1, ("not-advertised", 1), ["", ""]),
+    usual("vnc", 5, ("not-advertised", 2), ["", "\0\0\0\0"]),
+    usual("nut", 1, ("refused", 1), ["VER\n", "Network UPS Tools upsd "]),
+    usual("munin", 2, ("refused", 1), ["cap\n", "cap "]),
+];
+
 impl Case {
+    fn usual(&self) -> &'static Usual {
+        let usual = USUAL.iter().find(|usual| usual.protocol == self.protocol);
+        usual.expect("each protocol of the servers stands in the table")
+    }
+
     /// What every client has to make of this case.
     pub fn expected(&self) -> Verdict {
-        // Who lists capabilities, and with which message; POP3 does so only when asked.
-        let (listed, upgrade) = match self.protocol {
-            "pop3" => (None, 2),
-            "imap" => (Some(1), 2),
-            _ => (Some(2), 3),
-        };
-        let unverified = |tlsrpt: &str| (Outcome::Unverified(tlsrpt.into()), upgrade);
-        let failed = |kind: &str, round_trips| (Outcome::Failed(kind.into()), round_trips);
-        let (outcome, round_trips) = match (self.offer, listed) {
-            (Offer::Good, _) => (Outcome::Verified, upgrade),
-            (Offer::Nothing, Some(listed)) => failed("not-advertised", listed),
-            (Offer::Nothing, None) | (Offer::BrokenKey, _) => failed("refused", upgrade),
-            (Offer::Expired, _) => unverified("certificate-expired"),
-            (Offer::WrongName, _) => unverified("certificate-host-mismatch"),
-            (Offer::UnknownCa, _) => unverified("certificate-not-trusted"),
+        let Usual { trips, declines: (kind, declined), .. } = *self.usual();
+        let unverified = |tlsrpt: &str| (Outcome::Unverified(tlsrpt.into()), trips);
+        let (outcome, round_trips) = match self.offer {
+            Offer::Good => (Outcome::Verified, trips),
+            Offer::Nothing => (Outcome::Failed(kind.into()), declined),
+            Offer::BrokenKey => (Outcome::Failed("refused".into()), trips),
+            Offer::Expired => unverified("certificate-expired"),
+            Offer::WrongName => unverified("certificate-host-mismatch"),
+            Offer::UnknownCa => unverified("certificate-not-trusted"),
         };
         let exit = if outcome == Outcome::Verified { 0 } else { 2 };
         Verdict { outcome, round_trips: Some(round_trips), exit: Some(exit) }
@@ -103,12 +146,7 @@ impl Case {
 
     /// What a client may say first over TLS, and how the answer begins.
     pub fn word(&self) -> [&'static str; 2] {
-        match self.protocol {
-            "smtp" => ["EHLO client.example\r\n", "250-"],
-            "lmtp" => ["LHLO client.example\r\n", "250-"],
-            "imap" => ["B1 CAPABILITY\r\n", "* CAPABILITY "],
-            _ => ["CAPA\r\n", "+OK"],
-        }
+        self.usual().word
     }
 }
 

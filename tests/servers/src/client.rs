@@ -45,7 +45,7 @@ pub fn tool(case: &Case, setting: &Setting) -> Result<Verdict> {
 /// Upgrades with the blocking transport, and says a word over TLS.
 pub fn library(case: &Case, setting: &Setting) -> Result<Verdict> {
     let protocol: Protocol = case.protocol.parse()?;
-    let client = Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs: Knobs::default() };
+    let client = Client { name: "client.example", domain: "localhost", seed: 0xA7F3, knobs: Knobs::default() };
     let mut negotiation = Negotiation::required(protocol.dialogue(&client)?);
     let config = setting.authority.client_config();
     let mut upgrader = Upgrader::new(config, ServerName::try_from("localhost")?, Duration::from_secs(10));
@@ -59,6 +59,7 @@ pub fn library(case: &Case, setting: &Setting) -> Result<Verdict> {
         Err(Error::Negotiation { source: starttls::Error::Declined(Reason::Refused(_)), .. }) => {
             Outcome::Failed("refused".into())
         }
+        Err(Error::Negotiation { source: starttls::Error::Closing(_), .. }) => Outcome::Failed("refused".into()),
         Err(error) => return Err(error.into()),
         Ok(()) => match upgrader.handshake(stream, negotiation.finish()?) {
             Ok(mut tls) => {

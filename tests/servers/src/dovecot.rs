@@ -1,15 +1,14 @@
-//! Dovecot, for SMTP (submission), LMTP, IMAP and POP3: one instance for each offer.
+//! Dovecot, for SMTP (submission), LMTP, IMAP, POP3 and ManageSieve: one instance for each offer.
 
-use std::fs;
-use std::iter::zip;
 use std::path::Path;
 
 use crate::authority::Authority;
-use crate::case::{Case, Offer};
-use crate::server::{Process, Server, free_ports};
+use crate::case::Offer;
+use crate::server::{Instance, Server};
 use crate::{Result, packages};
 
-const PACKAGES: [&str; 5] = ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-pop3d", "dovecot-submissiond"];
+const PACKAGES: [&str; 6] =
+    ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-managesieved", "dovecot-pop3d", "dovecot-submissiond"];
 
 /// Without [`Offer::BrokenKey`], for that ends by chance: it agrees to TLS, finds that it cannot read its key, and says so
 /// in plaintext, which arrives together with the agreement or after it. Over LMTP it does not offer TLS then.
@@ -18,34 +17,27 @@ const OFFERS: [Offer; 5] = [Offer::Good, Offer::Nothing, Offer::Expired, Offer::
 /// Installs Dovecot and starts it.
 pub fn start(dir: &Path, authority: &Authority) -> Result<Server> {
     let version = packages::install(&PACKAGES)?;
-    let mut server = Server { name: "Dovecot", version, cases: Vec::new(), processes: Vec::new() };
-    for offer in OFFERS {
-        let dir = dir.join("dovecot").join(offer.name());
-        fs::create_dir_all(&dir)?;
-        let [config, log] = ["config", "log"].map(|name| dir.join(name));
-        let ports = free_ports()?;
-        let ssl = match offer {
+    let protocols = ["smtp", "lmtp", "imap", "pop3", "sieve"];
+    Server::instances(("Dovecot", version), dir, authority, protocols, &OFFERS, |instance| {
+        let ssl = match instance.offer {
             Offer::Nothing => "ssl = no".into(),
             _ => format!(
                 "ssl = yes\nssl_cert = <{}\nssl_key = <{}",
-                authority.certificate(offer).display(),
-                authority.key(offer).display()
+                instance.certificate.display(),
+                instance.key.display()
             ),
         };
-        fs::write(&config, configuration(&dir, &log, &ssl, ports))?;
-        let config = config.to_str().ok_or("the directory's name is not UTF-8")?;
-        server.processes.push(Process::start(&["/usr/sbin/dovecot", "-F", "-c", config], &log, &ports)?);
-        let protocols = ["smtp", "lmtp", "imap", "pop3"];
-        server.cases.extend(zip(protocols, ports).map(|(protocol, port)| Case { protocol, offer, port }));
-    }
-    Ok(server)
+        let config = instance.write("config", &configuration(instance, &ssl))?;
+        Ok(["/usr/sbin/dovecot", "-F", "-c", &config].map(Into::into).into())
+    })
 }
 
-/// The configuration of one instance, with the ports in the order of submission, LMTP, IMAP and POP3.
-fn configuration(dir: &Path, log: &Path, ssl: &str, [submission, lmtp, imap, pop3]: [u16; 4]) -> String {
+/// The configuration of one instance.
+fn configuration(instance: &Instance<5>, ssl: &str) -> String {
+    let [submission, lmtp, imap, pop3, sieve] = instance.ports;
     format!(
         "\
-protocols = submission lmtp imap pop3
+protocols = submission lmtp imap pop3 sieve
 listen = 127.0.0.1
 base_dir = {dir}/base
 state_dir = {dir}/state
@@ -86,8 +78,13 @@ service pop3-login {{
     port = 0
   }}
 }}
+service managesieve-login {{
+  inet_listener sieve {{
+    port = {sieve}
+  }}
+}}
 ",
-        dir = dir.display(),
-        log = log.display(),
+        dir = instance.dir.display(),
+        log = instance.log.display(),
     )
 }

@@ -6,15 +6,34 @@
 //!
 //! The tool is the one that `STARTTLS_BIN` names, or else it is built first.
 //!
-//! To add a server, write its file with a `start` function like `postfix.rs`, and list that in `SERVERS`.
+//! With the argument `hold` it starts the servers, prints their ports, and ends them when its standard input does: to
+//! record transcripts.
+//!
+//! To add a server, write its file with a `start` function like `nats.rs`, and list that in `SERVERS`.
 
+mod apache;
 mod authority;
 mod case;
 mod client;
+mod cups;
 mod dovecot;
+mod inn;
+mod inspircd;
+mod mariadb;
+mod munin;
+mod nats;
+mod nbd;
+mod nut;
 mod packages;
+mod peer;
 mod postfix;
+mod postgres;
+mod prosody;
 mod server;
+mod slapd;
+mod tigervnc;
+mod vsftpd;
+mod xrdp;
 
 use std::env;
 use std::error::Error;
@@ -22,6 +41,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::{io, thread};
 
 use authority::Authority;
 use case::{Case, Verdict};
@@ -29,8 +49,29 @@ use server::Server;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+type Start = fn(&Path, &Authority) -> Result<Server>;
+
 /// Each installs and starts one server, with its files in a directory below the given one.
-const SERVERS: [fn(&Path, &Authority) -> Result<Server>; 2] = [postfix::start, dovecot::start];
+const SERVERS: [(&str, Start); 18] = [
+    ("Postfix", postfix::start),
+    ("Dovecot", dovecot::start),
+    ("INN", inn::start),
+    ("vsftpd", vsftpd::start),
+    ("Prosody", prosody::start),
+    ("slapd", slapd::start),
+    ("CUPS", cups::start),
+    ("Apache", apache::start),
+    ("InspIRCd", inspircd::start),
+    ("PostgreSQL", postgres::start),
+    ("MariaDB", mariadb::start),
+    ("qemu-nbd", nbd::qemu),
+    ("nbdkit", nbd::nbdkit),
+    ("NATS", nats::start),
+    ("xrdp", xrdp::start),
+    ("TigerVNC", tigervnc::start),
+    ("NUT", nut::start),
+    ("munin-node", munin::start),
+];
 
 type Client = fn(&Case, &Setting) -> Result<Verdict>;
 
@@ -56,22 +97,51 @@ fn main() -> ExitCode {
 
 /// Runs every case; true if all passed.
 fn run() -> Result<bool> {
+    let hold = env::args().nth(1).is_some_and(|argument| argument == "hold");
     let tool = match env::var_os("STARTTLS_BIN") {
         Some(path) => path.into(),
+        None if hold => PathBuf::new(),
         None => build_tool()?,
     };
+    peer::install()?;
     // The servers read their files as users of their own.
     let dir = tempfile::Builder::new().prefix("starttls-").permissions(Permissions::from_mode(0o755)).tempdir()?;
     let setting = Setting { tool, authority: Authority::create(dir.path())? };
-    // Declared after the directory, so that the servers end before it is removed.
-    let servers = SERVERS.iter().map(|start| start(dir.path(), &setting.authority)).collect::<Result<Vec<_>>>()?;
 
+    // Declared after the directory, so that the servers end before it is removed.
+    let servers: Vec<_> = thread::scope(|scope| {
+        let start = |(name, start): (_, Start)| {
+            let (dir, authority) = (dir.path(), &setting.authority);
+            (name, scope.spawn(move || start(dir, authority).map_err(|error| error.to_string())))
+        };
+        let starts: Vec<_> = SERVERS.into_iter().map(start).collect();
+        let started = starts.into_iter();
+        started.map(|(name, start)| (name, start.join().unwrap_or_else(|_| Err("it panicked".into())))).collect()
+    });
     let (mut passed, mut failed) = (0, 0);
+    for (name, server) in &servers {
+        if let Err(error) = server {
+            println!("{name}: FAILED to start: {error}");
+            failed += 1;
+        }
+    }
+    let servers = || servers.iter().filter_map(|(_, server)| server.as_ref().ok());
+    if hold {
+        println!("{}", setting.authority.ca().display());
+        for server in servers() {
+            for Case { protocol, offer, port } in &server.cases {
+                println!("{:<10} {:<10} {protocol:<11} {:<12} {port}", server.name, server.version, offer.name());
+            }
+        }
+        io::copy(&mut io::stdin(), &mut io::sink())?;
+        return Ok(failed == 0);
+    }
+
     row(["server", "version", "protocol", "case", "client", "outcome", "trips", "exit"]);
-    for server in &servers {
+    for server in servers() {
         for case in &server.cases {
-            for (name, client) in CLIENTS {
-                let verdict = client(case, &setting);
+            let clients = CLIENTS.into_iter().map(|(name, client)| (name, client(case, &setting)));
+            for (name, verdict) in clients.chain(peer::verdicts(case, &setting)) {
                 let [outcome, trips, exit] = match &verdict {
                     Ok(verdict) => verdict.cells(),
                     Err(_) => ["error", "-", "-"].map(Into::into),
@@ -98,7 +168,7 @@ fn run() -> Result<bool> {
 /// Prints one row of the table.
 fn row(cells: [&str; 8]) {
     let [server, version, protocol, case, client, outcome, trips, exit] = cells;
-    println!("{server:<8} {version:<14} {protocol:<8} {case:<12} {client:<7} {outcome:<37} {trips:<5} {exit}");
+    println!("{server:<10} {version:<14} {protocol:<11} {case:<11} {client:<10} {outcome:<37} {trips:<5} {exit}");
 }
 
 /// Builds the tool beside this program, and says where it is.
