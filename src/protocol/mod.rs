@@ -5,12 +5,11 @@ use alloc::format;
 use core::fmt;
 use core::str::FromStr;
 
-use bytes::Bytes;
-
 use crate::{Dialogue, InvalidName, Side};
 
 mod acap;
 mod amqp;
+mod client;
 mod ftp;
 mod http;
 mod imap;
@@ -36,12 +35,14 @@ mod sieve;
 mod smtp;
 mod tagged;
 mod telnet;
+mod text;
 mod unknown;
 mod vnc;
 mod xmpp;
 
 pub use acap::Acap;
 pub use amqp::Amqp;
+pub use client::{Client, Knobs, Start};
 pub use ftp::Ftp;
 pub use http::Http;
 pub use imap::Imap;
@@ -69,6 +70,10 @@ pub use telnet::Telnet;
 pub use unknown::UnknownProtocol;
 pub use vnc::{Subtype, Vnc};
 pub use xmpp::Xmpp;
+
+pub(crate) use client::check;
+use client::host;
+use text::{code, line, word};
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
 macro_rules! protocols {
@@ -379,7 +384,7 @@ protocols! {
         reference: "RFC 9271",
         first: Client,
         replies: 1,
-        dialogue: |client| Nut::new().knobs(client.knobs),
+        dialogue: |_| Nut::new(),
     }
     /// Munin: [`Munin`]
     Munin {
@@ -400,43 +405,6 @@ struct Row {
     reference: &'static str,
     first: Side,
     replies: u32,
-}
-
-/// What a client brings to the dialogue, for a protocol that is chosen at run time.
-#[derive(Clone, Copy, Debug)]
-pub struct Client<'a> {
-    /// The name that the client calls itself: in SMTP's EHLO, for example.
-    pub name: &'a str,
-    /// The domain that the client wants to talk to, which need not be the host that it connects to: XMPP's `to`, for
-    /// example, and HTTP's `Host`.
-    pub domain: &'a str,
-    /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it, RPC its xid.
-    pub seed: u64,
-    /// Where to start, and what to ask.
-    pub knobs: Knobs,
-}
-
-/// How a dialogue differs from the shortest one.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Knobs {
-    /// Where to start.
-    pub start: Start,
-    /// Ask for the capabilities before the command, where the protocol does not need it: for diagnosis.
-    pub ask: bool,
-    /// Send the command although the server did not list it.
-    pub insist: bool,
-}
-
-/// Where a dialogue starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    /// On a new connection.
-    #[default]
-    Greeting,
-    /// The caller has read the greeting.
-    AfterGreeting,
-    /// The caller knows the capabilities, or repeats a command that was refused for a while.
-    Command,
 }
 
 impl Protocol {
@@ -498,47 +466,4 @@ impl FromStr for Protocol {
         let named = |row: &&Row| row.names.iter().any(|known| known.eq_ignore_ascii_case(name));
         TABLE.iter().find(named).map(|row| row.protocol).ok_or_else(|| UnknownProtocol::named(name))
     }
-}
-
-/// Passes a name of the caller's on, if all its characters may get onto the wire.
-pub(crate) fn check<'a>(
-    what: &'static str,
-    most: usize,
-    allowed: &'static str,
-    is_allowed: impl Fn(u8) -> bool,
-    name: &'a str,
-) -> Result<&'a str, InvalidName> {
-    if (1..=most).contains(&name.len()) && name.bytes().all(is_allowed) {
-        Ok(name)
-    } else {
-        Err(InvalidName { what, most, allowed })
-    }
-}
-
-/// Passes the name of a host on: a domain name, or an address, bare or in brackets, with a port or without.
-fn host<'a>(what: &'static str, name: &'a str) -> Result<&'a str, InvalidName> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    check(what, 255, "letters, digits and .-_:[]", allowed, name)
-}
-
-/// A command line, built before the dialogue begins.
-fn line(parts: &[&str]) -> Bytes {
-    Bytes::from([&parts.concat(), "\r\n"].concat())
-}
-
-/// The first word, and what stands behind its space.
-fn word(line: &[u8]) -> (&[u8], &[u8]) {
-    match line.iter().position(|&byte| byte == b' ') {
-        Some(space) => (&line[..space], &line[space + 1..]),
-        None => (line, b""),
-    }
-}
-
-/// The three digits that a reply begins with, and what stands behind them.
-fn code(line: &[u8]) -> Option<(u16, &[u8])> {
-    let (digits, rest) = line.split_first_chunk::<3>()?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some((digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')), rest))
 }

@@ -8,8 +8,8 @@
 //!
 //! Lines end in LF. There is no list that would name STARTTLS.
 //!
-//! `TLS MAYBE` is no yes: the node has no key. It has left plaintext all the same, and now waits to be the client of a
-//! TLS handshake, with the master as its server.
+//! `TLS MAYBE` is no yes: the node has no key. It has left plaintext all the same, and begins a TLS handshake as its
+//! client, with the master as its server.
 //!
 //! After TLS the client speaks first, there is no second banner, and `cap` is said again.
 

@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, word};
+use super::word;
 use crate::wire::Line;
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
@@ -28,12 +28,6 @@ impl Nut {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Changes nothing: the command is the first thing said, and there is nothing to ask.
-    #[must_use]
-    pub fn knobs(self, _: Knobs) -> Self {
-        self
     }
 
     /// Takes a whole line.
