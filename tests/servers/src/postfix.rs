@@ -49,7 +49,7 @@ smtpd_client_connection_rate_limit = 0
     );
     fs::write(config.join("main.cf"), main)?;
 
-    let ports: [u16; Offer::ALL.len()] = free_ports()?;
+    let ports: [u16; Offer::ALL.len()] = free_ports();
     let cases = zip(Offer::ALL, ports).map(|(offer, port)| Case { protocol: "smtp", offer, port }).collect::<Vec<_>>();
     let mut services = String::from(INTERNAL);
     for Case { offer, port, .. } in &cases {

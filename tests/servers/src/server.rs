@@ -1,6 +1,5 @@
 //! Servers and their processes.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::iter::zip;
@@ -10,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{io, thread};
+use std::{process, thread};
 
 use crate::authority::Authority;
 use crate::case::{Case, Offer};
@@ -64,7 +63,7 @@ impl Server {
                 offer,
                 log: dir.join("log"),
                 dir,
-                ports: free_ports()?,
+                ports: free_ports(),
                 ca: authority.ca(),
                 certificate: authority.certificate(offer),
                 key: authority.key(offer),
@@ -154,17 +153,20 @@ impl Drop for Process {
 }
 
 /// Loopback ports that are free, all different, and different from those of every earlier call: servers start at once.
-pub fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        *port = loop {
-            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            if given.insert(port) {
-                break port;
+///
+/// They lie below those that the system gives to clients, and each run of the suite has a hundred of its own to look
+/// through first, lest a port is taken between this and the start of its server.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    static LAST: Mutex<Option<u16>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    [0; N].map(|_| {
+        let mut port = last.unwrap_or(10_000 + (process::id() % 200 * 100) as u16);
+        loop {
+            port += 1;
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                *last = Some(port);
+                return port;
             }
-        };
-    }
-    Ok(ports)
+        }
+    })
 }
