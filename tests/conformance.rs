@@ -67,6 +67,36 @@ fn every_protocol_takes_as_few_replies_as_its_specification_allows() {
 }
 
 #[test]
+fn every_protocol_has_transcripts_of_every_kind() {
+    let rows: Vec<_> = Protocol::all().map(|protocol| (protocol, kinds(protocol))).collect();
+    println!("protocol     upgraded declined  closing injected  unexpected");
+    for (protocol, kinds) in &rows {
+        println!("{:<12} {:>8} {:>8} {:>8} {:>8} {:>11}", protocol, kinds[0], kinds[1], kinds[2], kinds[3], kinds[4]);
+    }
+    for (protocol, [upgraded, declined, closing, injected, unexpected]) in rows {
+        assert!(upgraded >= 1 && injected >= 2 && unexpected >= 1, "{protocol}");
+        assert!(declined + closing >= 1, "{protocol} is never turned away");
+    }
+}
+
+/// How many transcripts end in an upgrade, a declined one, the end of the session, injected bytes, and what is unexpected.
+fn kinds(protocol: Protocol) -> [usize; 5] {
+    let mut kinds = [0; 5];
+    for transcript in Transcript::all(protocol) {
+        let case = Case { protocol, transcript };
+        let kind = match case.required(&case.whole(), false).end {
+            Ok(_) => 0,
+            Err(Error::Declined(_)) => 1,
+            Err(Error::Closing(_)) => 2,
+            Err(Error::Injected) => 3,
+            Err(_) => 4,
+        };
+        kinds[kind] += 1;
+    }
+    kinds
+}
+
+#[test]
 fn a_server_that_declines_leaves_an_opportunistic_client_in_plaintext() {
     let mut declined = 0;
     for case in cases() {
