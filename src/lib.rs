@@ -30,11 +30,13 @@
 //! - [`preface`] has what is said before: to an HTTP or SOCKS5 proxy, or a header of the PROXY protocol.
 //! - [`Dialogue`] is what a protocol implements, and [`wire`] has the scanners that protocols share.
 //!
-//! Sockets are the business of the crates `starttls-std` (blocking) and its siblings.
+//! Sockets are the business of the crates `starttls-std` (blocking) and `starttls-smol` (async).
 
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod dialogue;
 mod error;
@@ -45,6 +47,8 @@ mod policy;
 pub mod preface;
 pub mod protocol;
 mod tls;
+#[cfg(all(feature = "std", feature = "rustls"))]
+pub mod transport;
 pub mod wire;
 
 pub use dialogue::{Dialogue, Side, Step};

@@ -15,7 +15,6 @@
 //! # }
 //! ```
 
-mod error;
 mod framed;
 mod stream;
 
@@ -26,10 +25,10 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Reason, Required, Side, Upgrade};
+use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
 
-pub use error::Error;
 pub use framed::Framed;
+pub use starttls::transport::{Declined, Error};
 use stream::Timed;
 pub use stream::{Stream, Untimed};
 
@@ -38,17 +37,6 @@ pub use stream::{Stream, Untimed};
 /// A read at the end of the stream gives `Ok(0)` if the server said close_notify, and
 /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the stream was cut off.
 pub type TlsStream<S> = StreamOwned<ClientConnection, S>;
-
-/// A connection that the server left in plaintext, ready for use.
-#[derive(Debug)]
-pub struct Declined<S> {
-    /// The connection. Not a byte of what the server says next has been read from it.
-    pub stream: S,
-    /// Why the server declined.
-    pub reason: Reason,
-    /// Whether the server listed the upgrade among its capabilities; `None` if it has not listed any.
-    pub advertised: Option<bool>,
-}
 
 /// One upgrade, from the first packet to the end of the TLS handshake, under one deadline.
 pub struct Upgrader {

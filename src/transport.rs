@@ -1,8 +1,24 @@
-//! Why there is no TLS stream.
+//! What the transports have in common: how an upgrade over a stream may end otherwise than in TLS.
 
-use std::fmt::Write as _;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+use core::net::SocketAddr;
 use std::io;
-use std::net::SocketAddr;
+
+use crate::Reason;
+
+/// A connection that the server left in plaintext, ready for use.
+#[derive(Debug)]
+pub struct Declined<S> {
+    /// The connection. Not a byte of what the server says next has been read from it.
+    pub stream: S,
+    /// Why the server declined.
+    pub reason: Reason,
+    /// Whether the server listed the upgrade among its capabilities; `None` if it has not listed any.
+    pub advertised: Option<bool>,
+}
 
 /// Why an upgrade over a socket failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +44,7 @@ pub enum Error {
         /// The reply that was awaited.
         awaiting: &'static str,
         /// The reason.
-        source: starttls::Error,
+        source: crate::Error,
     },
     /// The deadline passed.
     #[error("{stage}: the deadline passed")]
@@ -60,7 +76,8 @@ impl Error {
         }
     }
 
-    pub(crate) fn during(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
+    /// What became of a stream that gave an error, for a transport: `stage` is as for [`stage`](Self::stage).
+    pub fn during(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
             io::ErrorKind::TimedOut => Error::Timeout { stage },
             _ => source
