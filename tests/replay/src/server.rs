@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use starttls_std::Framed;
+use starttls::transport::Handshake;
 
 use crate::{Transcript, Turn};
 
@@ -85,12 +85,7 @@ pub fn play(mut stream: TcpStream, transcript: &Transcript, config: Arc<ServerCo
             config.send_tls13_tickets = 0;
         }
         let mut connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
-        if let Some(framing) = transcript.framing {
-            let mut framed = Framed::new(&mut stream, framing);
-            while connection.is_handshaking() {
-                connection.complete_io(&mut framed)?;
-            }
-        }
+        Handshake::new(transcript.framing).complete(&mut connection, &mut stream)?;
         let mut tls = StreamOwned::new(connection, stream);
         let mut buffer = [0; 4096];
         loop {

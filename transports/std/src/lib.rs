@@ -15,19 +15,18 @@
 //! # }
 //! ```
 
-mod framed;
 mod stream;
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use starttls::transport::Handshake;
 use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
 
-pub use framed::Framed;
 pub use starttls::transport::{Declined, Error};
 use stream::Timed;
 pub use stream::{Stream, Untimed};
@@ -160,11 +159,8 @@ impl Upgrader {
         let framing = upgrade.tls().framing;
         let mut connection = upgrade.client_connection(self.config, self.server_name).map_err(Error::Tls)?;
         let mut timed = Timed::new(&mut stream, self.deadline)?;
-        let complete = match framing {
-            Some(framing) => complete(&mut connection, &mut Framed::new(&mut timed, framing)),
-            None => complete(&mut connection, &mut timed),
-        };
-        complete.map_err(Error::during("TLS"))?;
+        let handshake = Handshake::new(framing).complete(&mut connection, &mut timed);
+        handshake.map_err(Error::during("TLS"))?;
         drop(timed);
         Ok(StreamOwned::new(connection, stream))
     }
@@ -201,13 +197,6 @@ impl Upgrader {
 fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
     let awaiting = negotiation.awaiting();
     negotiation.finish().map_err(|source| Error::Negotiation { awaiting, source })
-}
-
-fn complete(connection: &mut ClientConnection, io: &mut (impl Read + Write)) -> io::Result<()> {
-    while connection.is_handshaking() {
-        connection.complete_io(io)?;
-    }
-    Ok(())
 }
 
 /// The README's example compiles.

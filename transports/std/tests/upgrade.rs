@@ -1,330 +1,92 @@
-//! The blocking transport against real rustls servers over real sockets.
+//! The suite of all transports, and what this one alone can do.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::CertificateError;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use starttls::protocol::{Knobs, Smtp, Start};
-use starttls::{Dialogue, Negotiation, Outcome, Protocol, Reason, Side};
-use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
-use starttls_std::{Declined, Error, Upgrader};
+use starttls::protocol::Pop3;
+use starttls::{Dialogue, Negotiation, Outcome, Protocol, Side};
+use starttls_replay::{Authority, Flaw, Server, Transcript, play};
+use starttls_std::{Declined, Error, TlsStream, Upgrader};
+use starttls_suite::{PATIENCE, Transport, suite};
 
-/// Long enough for any machine, short enough for a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// For tests in which time is to run out.
-const SHORT: Duration = Duration::from_millis(400);
+struct Blocking(Upgrader);
 
-fn usual(protocol: Protocol) -> Arc<Transcript> {
-    Arc::new(Transcript::usual(protocol))
-}
+impl Transport for Blocking {
+    type Plain = TcpStream;
+    type Tls = TlsStream<TcpStream>;
 
-/// One of the transcripts of SMTP.
-fn smtp_transcript(name: &str) -> Arc<Transcript> {
-    let find = |transcript: &Transcript| transcript.name == format!("smtp/{name}.txt");
-    Arc::new(Transcript::all(Protocol::Smtp).into_iter().find(find).expect(name))
-}
+    fn new(config: Arc<ClientConfig>, name: ServerName<'static>, timeout: Duration) -> Self {
+        Self(Upgrader::new(config, name, timeout))
+    }
 
-fn dialogue(protocol: Protocol, transcript: &Transcript) -> Box<dyn Dialogue + Send> {
-    protocol.dialogue(&transcript.identity()).expect("a valid client")
-}
+    fn tap(self, tap: impl FnMut(Side, &[u8]) + Send + 'static) -> Self {
+        Self(self.0.tap(tap))
+    }
 
-fn upgrader(authority: &Authority, timeout: Duration) -> Upgrader {
-    Upgrader::new(authority.client_config(), ServerName::try_from("localhost").expect("a name"), timeout)
-}
+    fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
+        self.0.connect(host, port)
+    }
 
-fn replay(authority: &Authority, transcript: &Arc<Transcript>, flaw: Flaw) -> Server {
-    let (transcript, config) = (transcript.clone(), authority.server_config(flaw));
-    Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port")
-}
+    fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+        self.0.connect_to(addresses)
+    }
 
-/// Upgrades against `server` under a policy of [`Required`](starttls::Required).
-fn required(
-    server: &Server,
-    authority: &Authority,
-    timeout: Duration,
-    dialogue: impl Dialogue,
-) -> Result<starttls_std::TlsStream<TcpStream>, Error> {
-    let upgrader = upgrader(authority, timeout);
-    let stream = upgrader.connect_to(&[server.address()])?;
-    upgrader.upgrade(stream, Negotiation::required(dialogue))
-}
+    fn upgrade(self, stream: TcpStream, dialogue: Box<dyn Dialogue + Send>) -> Result<Self::Tls, Error> {
+        self.0.upgrade(stream, Negotiation::required(dialogue))
+    }
 
-fn smtp() -> Smtp {
-    Smtp::new("client.example").expect("a valid name")
-}
+    fn try_upgrade(
+        self,
+        stream: TcpStream,
+        dialogue: Box<dyn Dialogue + Send>,
+    ) -> Result<Outcome<Self::Tls, Declined<TcpStream>>, Error> {
+        self.0.try_upgrade(stream, Negotiation::opportunistic(dialogue))
+    }
 
-#[test]
-fn every_protocol_ends_in_a_tls_stream_that_works() {
-    let authority = Authority::default();
-    for protocol in Protocol::all() {
-        let name = protocol.name();
-        let transcript = usual(protocol);
-        let server = replay(&authority, &transcript, Flaw::None);
-        let mut tls = required(&server, &authority, PATIENCE, dialogue(protocol, &transcript)).expect(name);
-        assert!(!tls.conn.is_handshaking(), "{name}");
-        assert!(tls.conn.peer_certificates().is_some(), "{name}");
-        assert_eq!(tls.sock.read_timeout().expect(name), None, "{name}: the socket is as it was");
-        tls.write_all(b"over TLS").expect(name);
-        tls.conn.send_close_notify();
-        tls.flush().expect(name);
-        let mut echo = String::new();
-        tls.read_to_string(&mut echo).expect(name); // an error, had the server not said close_notify
-        assert_eq!(echo, "over TLS", "{name}");
+    fn close(stream: &mut Self::Tls) -> io::Result<()> {
+        stream.conn.send_close_notify();
+        stream.flush()
+    }
+
+    fn nodelay(stream: &TcpStream) -> bool {
+        stream.nodelay().expect("a socket option")
+    }
+
+    fn peer(stream: &TcpStream) -> SocketAddr {
+        stream.peer_addr().expect("connected")
     }
 }
 
+suite!(Blocking);
+
 #[test]
-fn the_tap_sees_every_plaintext_byte_and_no_other() {
+fn the_timeouts_of_the_caller_come_back() {
     let authority = Authority::default();
-    for protocol in Protocol::all() {
-        let name = protocol.name();
-        let transcript = usual(protocol);
-        let server = replay(&authority, &transcript, Flaw::None);
-        let seen: Arc<Mutex<Vec<Turn>>> = Arc::default();
-        let tapped = seen.clone();
-        let upgrader = upgrader(&authority, PATIENCE).tap(move |side, bytes| {
-            let mut seen = tapped.lock().expect("not poisoned");
-            match (seen.last_mut(), side) {
-                (Some(Turn::Client(said)), Side::Client) | (Some(Turn::Server(said)), Side::Server) => {
-                    said.extend(bytes)
-                }
-                (_, Side::Client) => seen.push(Turn::Client(bytes.to_vec())),
-                (_, Side::Server) => seen.push(Turn::Server(bytes.to_vec())),
+    for outcome in ["upgraded", "declined"] {
+        let transcript = Transcript::usual(Protocol::Pop3);
+        let transcript = match outcome {
+            "upgraded" => transcript,
+            _ => "S: +OK\nC: STLS\nS: -ERR\n= declined".parse().expect("a transcript"),
+        };
+        let config = authority.server_config(Flaw::None);
+        let server = Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port");
+        let Blocking(upgrader) = Blocking::of(&authority, PATIENCE);
+        let stream = upgrader.connect_to(&[server.address()]).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        let negotiation = Negotiation::opportunistic(Pop3::new());
+        let stream = match upgrader.try_upgrade(stream, negotiation).expect(outcome) {
+            Outcome::Upgraded(tls) => {
+                assert!(!tls.conn.is_handshaking() && tls.conn.peer_certificates().is_some());
+                tls.sock
             }
-        });
-        let stream = upgrader.connect_to(&[server.address()]).expect(name);
-        upgrader.upgrade(stream, Negotiation::required(dialogue(protocol, &transcript))).expect(name);
-        assert_eq!(*seen.lock().expect("not poisoned"), transcript.turns, "{name}");
-    }
-}
-
-#[test]
-fn a_declined_stream_comes_back_usable() {
-    let authority = Authority::default();
-    let server = Server::start(|mut stream| {
-        stream.write_all(b"220 hi\r\n")?;
-        expect(&mut stream, b"EHLO client.example\r\n")?;
-        stream.write_all(b"250-hi\r\n250 SIZE\r\n")?;
-        expect(&mut stream, b"NOOP\r\n")?;
-        stream.write_all(b"250 still here\r\n")
-    })
-    .expect("a free port");
-    let upgrader = upgrader(&authority, PATIENCE);
-    let stream = upgrader.connect_to(&[server.address()]).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
-    let outcome = upgrader.try_upgrade(stream, Negotiation::opportunistic(smtp())).expect("it declines");
-    let Outcome::Declined(Declined { mut stream, reason, advertised }) = outcome else { panic!("no TLS here") };
-    assert_eq!((reason, advertised), (Reason::NotAdvertised, Some(false)));
-    assert_eq!(stream.read_timeout().expect("a socket option"), Some(PATIENCE), "the caller's own timeout is back");
-    stream.write_all(b"NOOP\r\n").expect("it is open");
-    expect(&mut stream, b"250 still here\r\n").expect("it is in step");
-}
-
-#[test]
-fn a_refused_command_is_repeated_on_the_same_connection() {
-    let authority = Authority::default();
-    let config = authority.server_config(Flaw::None);
-    let refused = smtp_transcript("postfix-broken-key");
-    let rest = smtp_transcript("at-command");
-    let server = Server::start(move |mut stream| {
-        for turn in &refused.turns {
-            match turn {
-                Turn::Server(bytes) => stream.write_all(bytes)?,
-                Turn::Client(bytes) => expect(&mut stream, bytes)?,
-            }
-        }
-        play(stream, &rest, config.clone())
-    })
-    .expect("a free port");
-    let first = upgrader(&authority, PATIENCE);
-    let stream = first.connect_to(&[server.address()]).expect("it listens");
-    let outcome = first.try_upgrade(stream, Negotiation::opportunistic(smtp())).expect("it declines");
-    let Outcome::Declined(Declined { stream, reason: Reason::Refused(reply), .. }) = outcome else { panic!("refused") };
-    assert!(reply.temporary, "{reply}");
-
-    let again = smtp().knobs(Knobs { start: Start::Command, ..Knobs::default() });
-    upgrader(&authority, PATIENCE).upgrade(stream, Negotiation::required(again)).expect("the second time it agrees");
-}
-
-#[test]
-fn a_failed_stream_is_closed() {
-    let authority = Authority::default();
-    for reply in ["454 not now\r\n", "220 go\r\n250 injected\r\n", "250 what\r\n"] {
-        let (sender, receiver) = mpsc::channel();
-        let server = Server::start(move |mut stream| {
-            stream.write_all(b"220 hi\r\n")?;
-            expect(&mut stream, b"EHLO client.example\r\n")?;
-            stream.write_all(b"250-hi\r\n250 STARTTLS\r\n")?;
-            expect(&mut stream, b"STARTTLS\r\n")?;
-            stream.write_all(reply.as_bytes())?;
-            let mut behind = Vec::new();
-            // A reset says the same as the end of the stream: the client is gone.
-            let _ = stream.read_to_end(&mut behind);
-            sender.send(behind).map_err(io::Error::other)
-        })
-        .expect("a free port");
-        let error = required(&server, &authority, PATIENCE, smtp()).expect_err(reply);
-        assert!(matches!(error, Error::Negotiation { awaiting: "STARTTLS", .. }), "{error:?}");
-        assert_eq!(receiver.recv_timeout(PATIENCE), Ok(Vec::new()), "closed, and nothing was said any more");
-    }
-}
-
-#[test]
-fn a_bad_certificate_is_refused() {
-    let authority = Authority::default();
-    let transcript = usual(Protocol::Smtp);
-    let error = |server: &Server, authority: &Authority| match required(server, authority, PATIENCE, smtp()) {
-        Err(Error::Tls(rustls::Error::InvalidCertificate(error))) => error,
-        other => panic!("{other:?}"),
-    };
-    let expired = error(&replay(&authority, &transcript, Flaw::Expired), &authority);
-    assert!(matches!(expired, CertificateError::ExpiredContext { .. }), "{expired:?}");
-    let wrong = error(&replay(&authority, &transcript, Flaw::WrongName), &authority);
-    assert!(matches!(wrong, CertificateError::NotValidForNameContext { .. }), "{wrong:?}");
-    let unknown = error(&replay(&Authority::new("Unknown CA"), &transcript, Flaw::None), &authority);
-    assert_eq!(unknown, CertificateError::UnknownIssuer);
-}
-
-#[test]
-fn plaintext_in_place_of_tls_is_an_error_of_tls() {
-    let authority = Authority::default();
-    let server = Server::start(|mut stream| {
-        stream.write_all(b"+OK\r\n")?;
-        expect(&mut stream, b"STLS\r\n")?;
-        stream.write_all(b"+OK go\r\n")?;
-        stream.read_exact(&mut [0; 5])?; // the ClientHello is there, so this cannot share a segment with the go-ahead
-        stream.write_all(b"-ERR TLS initialization failed.\r\n")
-    })
-    .expect("a free port");
-    let error = required(&server, &authority, PATIENCE, starttls::protocol::Pop3::new()).expect_err("no TLS");
-    assert!(matches!(error, Error::Tls(rustls::Error::InvalidMessage(_))), "{error:?}");
-}
-
-#[test]
-fn a_server_that_hangs_up_is_told_from_one_that_declines() {
-    let authority = Authority::default();
-    let transcript = usual(Protocol::Smtp);
-    let turns = transcript.turns.len();
-    for last in 0..turns {
-        let cut =
-            Transcript { turns: transcript.turns[..last].to_vec(), outcome: "closed".into(), ..(*transcript).clone() };
-        let server = Server::start(move |mut stream| {
-            for turn in &cut.turns {
-                match turn {
-                    Turn::Server(bytes) => stream.write_all(bytes)?,
-                    Turn::Client(bytes) => expect(&mut stream, bytes)?,
-                }
-            }
-            Ok(())
-        })
-        .expect("a free port");
-        match required(&server, &authority, PATIENCE, smtp()) {
-            Err(Error::Negotiation { source: starttls::Error::Closed, .. }) => {}
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ConnectionReset => {}
-            other => panic!("after {last} turns: {other:?}"),
-        }
-    }
-}
-
-/// Plays a server that says `first`, hears so many bytes, and says a byte of `then` every few milliseconds, for longer
-/// than any deadline here.
-fn dripping(first: &'static [u8], hear: usize, then: &'static [u8]) -> Server {
-    Server::start(move |mut stream| {
-        stream.set_nodelay(true)?;
-        stream.write_all(first)?;
-        stream.read_exact(&mut vec![0; hear])?;
-        for byte in then.iter().cycle().take(200) {
-            stream.write_all(&[*byte])?;
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    })
-    .expect("a free port")
-}
-
-#[test]
-fn the_deadline_holds_against_silence_and_drip() {
-    let authority = Authority::default();
-    let at_command = || smtp().knobs(Knobs { start: Start::Command, ..Knobs::default() });
-    let silent = Server::start(|mut stream| io::copy(&mut stream, &mut io::sink()).map(drop)).expect("a free port");
-    let rows: [(&str, Server, Smtp); 4] = [
-        ("greeting", silent, smtp()),
-        ("greeting", dripping(b"220 ", 0, b"x"), smtp()),
-        ("STARTTLS", dripping(b"", 0, b"2"), at_command()),
-        // Behind STARTTLS and the head of the ClientHello, a TLS record that never ends.
-        ("TLS", dripping(b"220 go\r\n", 15, b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb"), at_command()),
-    ];
-    for (expected, server, dialogue) in rows {
-        let start = Instant::now();
-        let result = required(&server, &authority, SHORT, dialogue);
-        let elapsed = start.elapsed();
-        match result {
-            Err(Error::Timeout { stage }) => assert_eq!(stage, expected),
-            other => panic!("{expected}: {other:?}"),
-        }
-        assert!(elapsed >= SHORT, "{expected}: gave up after {elapsed:?}");
-        assert!(elapsed < SHORT * 4, "{expected}: stretched to {elapsed:?}");
-    }
-}
-
-#[test]
-fn every_address_is_tried_in_turn() {
-    let authority = Authority::default();
-    let transcript = usual(Protocol::Smtp);
-    let server = replay(&authority, &transcript, Flaw::None);
-    let upgrader = upgrader(&authority, PATIENCE);
-    let stream = upgrader.connect_to(&[closed_port(), server.address()]).expect("the second answers");
-    assert_eq!(stream.peer_addr().expect("connected"), server.address());
-    assert!(stream.nodelay().expect("a socket option"));
-
-    let closed = [closed_port(), closed_port()];
-    let Err(Error::Connect { failures }) = upgrader.connect_to(&closed) else { panic!("nobody listens") };
-    assert_eq!(failures.iter().map(|failure| failure.0).collect::<Vec<_>>(), closed);
-    let message = Error::Connect { failures }.to_string();
-    assert!(closed.iter().all(|address| message.contains(&address.to_string())), "{message}");
-}
-
-#[test]
-fn a_host_is_resolved_or_the_reason_is_told() {
-    let authority = Authority::default();
-    let transcript = usual(Protocol::Smtp);
-    let server = replay(&authority, &transcript, Flaw::None);
-    let stream = upgrader(&authority, PATIENCE).connect("localhost", server.address().port());
-    assert!(stream.is_ok(), "{stream:?}");
-    let stream = upgrader(&authority, PATIENCE).connect("127.0.0.1", server.address().port());
-    assert!(stream.is_ok(), "{stream:?}");
-    let error = upgrader(&authority, PATIENCE).connect("no such host", 25).expect_err("not a name");
-    assert!(matches!(&error, Error::Resolve { host, .. } if host == "no such host"), "{error:?}");
-}
-
-#[test]
-fn time_that_is_up_is_up() {
-    let upgrader = upgrader(&Authority::default(), Duration::ZERO);
-    assert!(matches!(upgrader.connect("127.0.0.1", 25), Err(Error::Timeout { stage: "connect" })));
-    assert!(matches!(upgrader.connect("localhost", 25), Err(Error::Timeout { stage: "resolve" })));
-}
-
-#[test]
-fn a_frame_that_is_none_is_an_error() {
-    let authority = Authority::default();
-    let transcript = usual(Protocol::Mssql);
-    let prelogin: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
-    for not_a_frame in
-        [&b"HTTP/1.1 400 Bad"[..], b"\x04\x01\x00\x20\x00\x00\x01\x00", b"\x12\x01\x00\x07\x00\x00\x01\x00"]
-    {
-        let prelogin = prelogin.clone();
-        let server = Server::start(move |mut stream| {
-            stream.read_exact(&mut [0; 26])?;
-            stream.write_all(&prelogin.concat())?;
-            stream.read_exact(&mut [0; 9])?; // the header and the first byte of the ClientHello
-            stream.write_all(not_a_frame)
-        })
-        .expect("a free port");
-        let error = required(&server, &authority, PATIENCE, starttls::protocol::Mssql::new()).expect_err("no TLS");
-        assert!(matches!(error, Error::Negotiation { source: starttls::Error::Unexpected(_), .. }), "{error:?}");
+            Outcome::Declined(declined) => declined.stream,
+        };
+        assert_eq!(stream.read_timeout().expect("a socket option"), Some(PATIENCE), "{outcome}");
+        assert_eq!(stream.write_timeout().expect("a socket option"), None, "{outcome}");
     }
 }
 
@@ -345,8 +107,7 @@ fn any_stream_can_be_adopted() {
             let connection = rustls::ServerConnection::new(config).map_err(io::Error::other)?;
             rustls::StreamOwned::new(connection, server).write_all(b"over TLS")
         });
-        let (upgrader, negotiation) =
-            (upgrader(&authority, PATIENCE), Negotiation::required(starttls::protocol::Pop3::new()));
+        let (upgrader, negotiation) = (Blocking::of(&authority, PATIENCE).0, Negotiation::required(Pop3::new()));
         let mut said = [0; 8];
         if timed {
             upgrader.upgrade(client, negotiation).expect("it upgrades").read_exact(&mut said).expect("data");
@@ -359,21 +120,8 @@ fn any_stream_can_be_adopted() {
     }
 }
 
-#[test]
-fn a_name_to_verify_holds_no_control_characters() {
-    for name in ["a\r\nb", "a\0b", "a b", "", "<a>", "\"a\""] {
-        assert!(ServerName::try_from(name).is_err(), "{name:?}");
-    }
-}
-
 fn expect(stream: &mut impl Read, expected: &[u8]) -> io::Result<()> {
     let mut said = vec![0; expected.len()];
     stream.read_exact(&mut said)?;
     if said == expected { Ok(()) } else { Err(io::Error::other(format!("{said:?} is not {expected:?}"))) }
-}
-
-/// A port on which nobody listens: one that was free a moment ago.
-fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("bound")
 }

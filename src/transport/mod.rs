@@ -1,4 +1,6 @@
-//! What the transports have in common: how an upgrade over a stream may end otherwise than in TLS.
+//! What the transports have in common: the handshake, and how an upgrade may end otherwise than in TLS.
+
+mod handshake;
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -8,6 +10,8 @@ use core::net::SocketAddr;
 use std::io;
 
 use crate::Reason;
+
+pub use handshake::Handshake;
 
 /// A connection that the server left in plaintext, ready for use.
 #[derive(Debug)]

@@ -1,0 +1,202 @@
+//! STARTTLS over async streams: a plaintext connection goes in, a verified TLS stream comes out.
+//!
+//! ```no_run
+//! use std::{sync::Arc, time::Duration};
+//! use starttls::{Negotiation, protocol::Smtp};
+//! use starttls_smol::Upgrader;
+//!
+//! # async fn upgrade() -> Result<(), Box<dyn std::error::Error>> {
+//! # let config: Arc<rustls::ClientConfig> = todo!();
+//! let upgrader = Upgrader::new(config, "mail.example".try_into()?, Duration::from_secs(30));
+//! let socket = upgrader.connect("mail.example", 587).await?;
+//! let tls = upgrader.upgrade(socket, Negotiation::required(Smtp::new("client.example")?)).await?;
+//! // `tls` is `AsyncRead + AsyncWrite`, its handshake is complete and its certificate verified.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing is spawned and no thread is started, but for the resolution of names, which blocks. Dropping a future at any
+//! point closes its connection and leaves nothing behind. The timers are those of async-io, which work under any executor.
+
+mod stream;
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use smol::future;
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::net::TcpStream;
+use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
+
+pub use starttls::transport::{Declined, Error};
+pub use stream::TlsStream;
+
+/// One upgrade, from the first packet to the end of the TLS handshake, under one deadline.
+pub struct Upgrader {
+    config: Arc<ClientConfig>,
+    server_name: ServerName<'static>,
+    deadline: Instant,
+    tap: Option<Tap>,
+}
+
+type Tap = Box<dyn FnMut(Side, &[u8]) + Send>;
+
+impl Upgrader {
+    /// Sets the clock: everything that follows has to be done within `timeout`.
+    ///
+    /// `server_name` is the name that the certificate must hold, whatever the address connected to.
+    pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
+        Self { config, server_name, deadline: Instant::now() + timeout, tap: None }
+    }
+
+    /// Shows `tap` every plaintext byte, as it is sent and received.
+    #[must_use]
+    pub fn tap(self, tap: impl FnMut(Side, &[u8]) + Send + 'static) -> Self {
+        Self { tap: Some(Box::new(tap)), ..self }
+    }
+
+    /// Resolves `host` and connects to the first of its addresses that answers, as [`connect_to`](Self::connect_to).
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::Timeout`].
+    pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return self.connect_to(&[(address, port).into()]).await;
+        }
+        let resolved = async { Ok(smol::net::resolve((host, port)).await) };
+        let addresses = self.within("resolve", resolved).await?;
+        self.connect_to(&addresses.map_err(|source| Error::Resolve { host: host.to_owned(), source })?).await
+    }
+
+    /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
+    pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+        let mut failures = Vec::new();
+        for (tried, &address) in addresses.iter().enumerate() {
+            let share = self.deadline.saturating_duration_since(Instant::now()) / (addresses.len() - tried) as u32;
+            let late = async {
+                Timer::after(share).await;
+                Err(io::ErrorKind::TimedOut.into())
+            };
+            let connected = async { Ok(future::or(TcpStream::connect(address), late).await) };
+            match self.within("connect", connected).await? {
+                Ok(stream) => {
+                    // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
+                    stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
+                    return Ok(stream);
+                }
+                Err(error) => failures.push((address, error)),
+            }
+        }
+        self.within("connect", async { Ok(()) }).await?;
+        Err(Error::Connect { failures })
+    }
+
+    /// Upgrades `stream`, or fails and closes it.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`] but those of [`connect`](Self::connect).
+    pub async fn upgrade<S: AsyncRead + AsyncWrite + Unpin, D: Dialogue>(
+        mut self,
+        mut stream: S,
+        mut negotiation: Negotiation<D, Required>,
+    ) -> Result<TlsStream<S>, Error> {
+        self.negotiate(&mut stream, &mut negotiation).await?;
+        let upgrade = finish(negotiation)?;
+        self.handshake(stream, upgrade).await
+    }
+
+    /// Upgrades `stream`, or gives it back if the server declines.
+    ///
+    /// # Errors
+    /// As for [`upgrade`](Self::upgrade); the connection is then closed.
+    pub async fn try_upgrade<S: AsyncRead + AsyncWrite + Unpin, D: Dialogue>(
+        mut self,
+        mut stream: S,
+        mut negotiation: Negotiation<D, Opportunistic>,
+    ) -> Result<Outcome<TlsStream<S>, Declined<S>>, Error> {
+        self.negotiate(&mut stream, &mut negotiation).await?;
+        let advertised = negotiation.advertised();
+        match finish(negotiation)? {
+            Outcome::Upgraded(upgrade) => self.handshake(stream, upgrade).await.map(Outcome::Upgraded),
+            Outcome::Declined(reason) => Ok(Outcome::Declined(Declined { stream, reason, advertised })),
+        }
+    }
+
+    /// The first half of an upgrade: the plaintext dialogue, until `negotiation` can be finished.
+    ///
+    /// # Errors
+    /// [`Error::Negotiation`], [`Error::Timeout`], [`Error::Io`].
+    pub async fn negotiate<S: AsyncRead + AsyncWrite + Unpin, D: Dialogue, P: Policy>(
+        &mut self,
+        stream: &mut S,
+        negotiation: &mut Negotiation<D, P>,
+    ) -> Result<(), Error> {
+        let mut buffer = [0; 4096];
+        loop {
+            let stage = negotiation.awaiting();
+            if let Some(request) = negotiation.poll_transmit() {
+                let sent = async {
+                    stream.write_all(&request).await?;
+                    stream.flush().await
+                };
+                self.within(stage, sent).await?;
+                self.show(Side::Client, &request);
+            }
+            if !negotiation.wants_read() {
+                return Ok(());
+            }
+            let received = match self.within(stage, stream.read(&mut buffer)).await? {
+                0 => negotiation.handle_eof(),
+                n => {
+                    self.show(Side::Server, &buffer[..n]);
+                    negotiation.handle_input(&buffer[..n])
+                }
+            };
+            received.map_err(|source| Error::Negotiation { awaiting: stage, source })?;
+        }
+    }
+
+    /// The second half of an upgrade: the TLS handshake, to its end.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::Timeout`], [`Error::Io`].
+    pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: S,
+        upgrade: Upgrade,
+    ) -> Result<TlsStream<S>, Error> {
+        let framing = upgrade.tls().framing;
+        let connection =
+            upgrade.client_connection(self.config.clone(), self.server_name.clone()).map_err(Error::Tls)?;
+        self.within("TLS", TlsStream::complete(connection, stream, framing)).await
+    }
+
+    /// Waits for `work`, but not beyond the deadline.
+    async fn within<T>(&self, stage: &'static str, work: impl Future<Output = io::Result<T>>) -> Result<T, Error> {
+        let late = async {
+            Timer::at(self.deadline).await;
+            Err(Error::Timeout { stage })
+        };
+        future::or(late, async { work.await.map_err(Error::during(stage)) }).await
+    }
+
+    fn show(&mut self, side: Side, bytes: &[u8]) {
+        if let Some(tap) = &mut self.tap {
+            tap(side, bytes);
+        }
+    }
+}
+
+fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
+    let awaiting = negotiation.awaiting();
+    negotiation.finish().map_err(|source| Error::Negotiation { awaiting, source })
+}

@@ -1,0 +1,150 @@
+//! The TLS stream.
+//!
+//! It is our own, small as it is, and not that of futures-rustls: that one makes its connection itself, from a connector,
+//! and cannot adopt the one that an [`Upgrade`](starttls::Upgrade) turns into, so the typed hand-off would be lost.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustls::ClientConnection;
+use smol::io::{AsyncRead, AsyncWrite};
+use starttls::Framing;
+use starttls::transport::Handshake;
+
+/// A TLS stream whose handshake is complete.
+///
+/// A read at the end of the stream gives `Ok(0)` if the server said close_notify, and
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream was cut off. Closing says close_notify, and leaves the
+/// other direction open: what the server still has to say can be read.
+///
+/// What was written is on its way when [`flush`](AsyncWrite::poll_flush) is done.
+#[derive(Debug)]
+pub struct TlsStream<S> {
+    connection: ClientConnection,
+    stream: S,
+    closed: bool,
+}
+
+impl<S> TlsStream<S> {
+    /// What was agreed upon: the version, the cipher suite, the certificates of the server.
+    pub fn connection(&self) -> &ClientConnection {
+        &self.connection
+    }
+
+    /// The stream below, whose bytes are TLS.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    /// Completes the handshake.
+    pub(crate) async fn complete(
+        mut connection: ClientConnection,
+        mut stream: S,
+        framing: Option<Framing>,
+    ) -> io::Result<Self> {
+        let mut handshake = Handshake::new(framing);
+        poll_fn(|cx| poll(handshake.complete(&mut connection, &mut Blocking { stream: &mut stream, cx }))).await?;
+        Ok(Self { connection, stream, closed: false })
+    }
+
+    /// Sends what TLS has ready.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.connection.wants_write() {
+            ready!(poll(self.connection.write_tls(&mut Blocking { stream: &mut self.stream, cx })))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        loop {
+            match this.connection.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
+            ready!(poll(this.connection.read_tls(&mut Blocking { stream: &mut this.stream, cx })))?;
+            if let Err(error) = this.connection.process_new_packets() {
+                // The alert is a courtesy: the error is the one that counts. Nothing else is sent from here, since the
+                // task that reads need not be the one that writes, and only one of them can be woken.
+                let _ = this.poll_send(cx);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        // What was taken before goes first, so that no more than one write's worth is ever held back.
+        ready!(this.poll_send(cx))?;
+        let taken = this.connection.writer().write(bytes)?;
+        match this.poll_send(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(taken)),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.stream).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.closed {
+            this.connection.send_close_notify();
+            this.closed = true;
+        }
+        ready!(this.poll_send(cx))?;
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        Pin::new(&mut this.stream).poll_close(cx)
+    }
+}
+
+/// An async stream as rustls wants it: one that is not ready says that it would block, and has the task woken.
+struct Blocking<'a, 'b, S> {
+    stream: &'a mut S,
+    cx: &'a mut Context<'b>,
+}
+
+impl<S: AsyncRead + Unpin> Read for Blocking<'_, '_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        block(Pin::new(&mut *self.stream).poll_read(self.cx, buffer))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Write for Blocking<'_, '_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        block(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
+    }
+
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        block(Pin::new(&mut *self.stream).poll_write_vectored(self.cx, bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        block(Pin::new(&mut *self.stream).poll_flush(self.cx))
+    }
+}
+
+fn block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+fn poll<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}

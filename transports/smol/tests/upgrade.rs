@@ -1,0 +1,91 @@
+//! The suite of all transports, over smol.
+
+use std::fmt::Debug;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use smol::block_on;
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::net::TcpStream;
+use starttls::{Dialogue, Negotiation, Outcome, Side};
+use starttls_smol::{Declined, Error, TlsStream, Upgrader};
+use starttls_suite::{Transport, suite};
+
+struct Smol(Upgrader);
+
+/// An async stream in a blocking program.
+#[derive(Debug)]
+struct Blocked<S>(S);
+
+impl<S: AsyncRead + Unpin> Read for Blocked<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        block_on(self.0.read(buffer))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Write for Blocked<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        block_on(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        block_on(self.0.flush())
+    }
+}
+
+impl Transport for Smol {
+    type Plain = Blocked<TcpStream>;
+    type Tls = Blocked<TlsStream<TcpStream>>;
+
+    fn new(config: Arc<ClientConfig>, name: ServerName<'static>, timeout: Duration) -> Self {
+        Self(Upgrader::new(config, name, timeout))
+    }
+
+    fn tap(self, tap: impl FnMut(Side, &[u8]) + Send + 'static) -> Self {
+        Self(self.0.tap(tap))
+    }
+
+    fn connect(&self, host: &str, port: u16) -> Result<Self::Plain, Error> {
+        block_on(self.0.connect(host, port)).map(Blocked)
+    }
+
+    fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Self::Plain, Error> {
+        block_on(self.0.connect_to(addresses)).map(Blocked)
+    }
+
+    fn upgrade(self, stream: Self::Plain, dialogue: Box<dyn Dialogue + Send>) -> Result<Self::Tls, Error> {
+        block_on(self.0.upgrade(stream.0, Negotiation::required(dialogue))).map(Blocked)
+    }
+
+    fn try_upgrade(
+        self,
+        stream: Self::Plain,
+        dialogue: Box<dyn Dialogue + Send>,
+    ) -> Result<Outcome<Self::Tls, Declined<Self::Plain>>, Error> {
+        let outcome = block_on(self.0.try_upgrade(stream.0, Negotiation::opportunistic(dialogue)))?;
+        Ok(match outcome {
+            Outcome::Upgraded(tls) => Outcome::Upgraded(Blocked(tls)),
+            Outcome::Declined(Declined { stream, reason, advertised }) => {
+                Outcome::Declined(Declined { stream: Blocked(stream), reason, advertised })
+            }
+        })
+    }
+
+    fn close(stream: &mut Self::Tls) -> io::Result<()> {
+        block_on(stream.0.close())
+    }
+
+    fn nodelay(stream: &Self::Plain) -> bool {
+        stream.0.nodelay().expect("a socket option")
+    }
+
+    fn peer(stream: &Self::Plain) -> SocketAddr {
+        stream.0.peer_addr().expect("connected")
+    }
+}
+
+suite!(Smol);
