@@ -25,6 +25,8 @@ pub struct TlsStream<S> {
     connection: ClientConnection,
     stream: S,
     closed: bool,
+    /// Why nothing more can be read, once what came before it has been.
+    failure: Option<rustls::Error>,
 }
 
 impl<S> TlsStream<S> {
@@ -48,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     ) -> io::Result<Self> {
         let mut handshake = Handshake::new(framing);
         poll_fn(|cx| poll(handshake.complete(&mut connection, &mut Blocking { stream: &mut stream, cx }))).await?;
-        Ok(Self { connection, stream, closed: false })
+        Ok(Self { connection, stream, closed: false, failure: None })
     }
 
     /// Sends what TLS has ready.
@@ -68,12 +70,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read),
             }
+            if let Some(error) = &this.failure {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error.clone())));
+            }
             ready!(poll(this.connection.read_tls(&mut Blocking { stream: &mut this.stream, cx })))?;
             if let Err(error) = this.connection.process_new_packets() {
+                this.failure = Some(error);
                 // The alert is a courtesy: the error is the one that counts. Nothing else is sent from here, since the
                 // task that reads need not be the one that writes, and only one of them can be woken.
                 let _ = this.poll_send(cx);
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
         }
     }
