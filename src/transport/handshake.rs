@@ -39,6 +39,8 @@ impl Handshake {
     ) -> io::Result<()> {
         let mut stream = Framed { handshake: self, stream };
         while connection.is_handshaking() || connection.wants_write() {
+            // What was not ready when rustls flushed it would not be flushed again, and the peer would wait for it.
+            stream.flush()?;
             connection.complete_io(&mut stream)?;
         }
         stream.flush()
