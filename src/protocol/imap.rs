@@ -54,6 +54,7 @@ enum Listing {
     Response,
     ResponseCode,
     Capability,
+    CapabilityInCode,
     Elsewhere,
 }
 
@@ -143,26 +144,31 @@ impl Imap {
     }
 
     fn scan_capabilities(&mut self, byte: u8) {
-        if !matches!(byte, b' ' | b']' | b'\r' | b'\n') {
+        // A bracket ends a response code, and is a character like any other elsewhere.
+        let closes = byte == b']' && matches!(self.listing, Listing::ResponseCode | Listing::CapabilityInCode);
+        if !closes && !matches!(byte, b' ' | b'\n') {
             return self.word.push(byte);
         }
-        let word = self.word.as_bytes();
+        let word = match self.word.as_bytes() {
+            [word @ .., b'\r'] if byte == b'\n' => word,
+            word => word,
+        };
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
         let next = match self.listing {
             Listing::Star if is("*") => Listing::Response,
             Listing::Response if is("OK") => Listing::ResponseCode,
             Listing::Response if is("CAPABILITY") => Listing::Capability,
-            Listing::ResponseCode if is("[CAPABILITY") => Listing::Capability,
-            Listing::Capability => Listing::Capability,
+            Listing::ResponseCode if is("[CAPABILITY") => Listing::CapabilityInCode,
+            Listing::Capability | Listing::CapabilityInCode => self.listing,
             _ => Listing::Elsewhere,
         };
         match (self.listing, next) {
-            (Listing::Capability, _) if is("STARTTLS") => self.advertised = Some(true),
-            (Listing::Capability, _) => {}
-            (_, Listing::Capability) => self.advertised = Some(false),
+            (Listing::Capability | Listing::CapabilityInCode, _) if is("STARTTLS") => self.advertised = Some(true),
+            (Listing::Capability | Listing::CapabilityInCode, _) => {}
+            (_, Listing::Capability | Listing::CapabilityInCode) => self.advertised = Some(false),
             _ => {}
         }
-        self.listing = if byte == b']' { Listing::Elsewhere } else { next };
+        self.listing = if closes { Listing::Elsewhere } else { next };
         self.word.clear();
     }
 }

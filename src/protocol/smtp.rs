@@ -102,7 +102,7 @@ impl Smtp {
             // The first line of the reply to EHLO is the server's name, which may be anything.
             None => self.code = Some(code),
             Some(first) if first != code => return Err(self.unexpected()),
-            Some(_) if self.awaiting == Awaiting::Hello && word(text).0.eq_ignore_ascii_case(b"STARTTLS") => {
+            Some(250) if self.awaiting == Awaiting::Hello && word(text).0.eq_ignore_ascii_case(b"STARTTLS") => {
                 self.advertised = Some(true);
             }
             Some(_) => {}

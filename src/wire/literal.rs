@@ -18,6 +18,7 @@ enum State {
     Length(Option<u32>),
     Plus(u32),
     Announced(u32),
+    Return(u32),
     /// This many of its bytes are still to come.
     Within(u32),
 }
@@ -43,8 +44,8 @@ impl Literals {
     pub fn push(&mut self, byte: u8) -> Piece {
         let (state, piece) = match (self.state, byte) {
             (State::Within(left), _) => (if left > 1 { State::Within(left - 1) } else { State::None }, Piece::Octet),
-            (State::Announced(length), b'\n') => (State::None, Piece::Announced(length)),
-            (State::Announced(length), b'\r') => (State::Announced(length), Piece::Text),
+            (State::Announced(length) | State::Return(length), b'\n') => (State::None, Piece::Announced(length)),
+            (State::Announced(length), b'\r') => (State::Return(length), Piece::Text),
             (_, b'{') => (State::Length(None), Piece::Text),
             (State::Length(length), b'0'..=b'9') => {
                 // A length that overflows is over any limit: it stays at the most that there is.

@@ -11,6 +11,8 @@ pub struct Verdict {
     pub sent: Vec<Vec<u8>>,
     /// How many replies it took.
     pub round_trips: u32,
+    /// Whether the server listed the upgrade.
+    pub advertised: Option<bool>,
     /// How it ended: the outcome as `Debug` shows it, or the error.
     pub end: Result<String, Error>,
 }
@@ -47,7 +49,7 @@ pub fn drive<D: Dialogue, P: Policy<Outcome: Debug>>(
         failure = negotiation.handle_eof().err();
         assert!(failure.is_some(), "the end of the stream is never welcome");
     }
-    let round_trips = negotiation.round_trips();
+    let (round_trips, advertised) = (negotiation.round_trips(), negotiation.advertised());
     if let Some(error) = &failure {
         assert_eq!(negotiation.poll_transmit(), None, "it speaks after {error}");
         assert!(!negotiation.wants_read(), "it listens after {error}");
@@ -61,5 +63,5 @@ pub fn drive<D: Dialogue, P: Policy<Outcome: Debug>>(
     if let Some(error) = &failure {
         assert_eq!(end.as_ref(), Err(error), "it ends otherwise than it failed");
     }
-    Verdict { sent, round_trips, end }
+    Verdict { sent, round_trips, advertised, end }
 }

@@ -1,0 +1,102 @@
+//! SMTP and LMTP: RFC 5321 §4.2 (replies), RFC 3207 §4.
+//!
+//! - A reply is lines of one code: `code-text` for all but the last, `code text` or `code` for the last. Codes are 200 to 599.
+//! - A greeting is 220; 4xx and 5xx in its place end the session, as 421 does anywhere.
+//! - EHLO is agreed to with 250. The keyword STARTTLS, in any case, begins one of its lines, but never the first.
+//! - STARTTLS is agreed to with 220, and refused with any 4xx or 5xx, as EHLO is.
+
+use arbitrary::Unstructured;
+use starttls::protocol::{Client, Start};
+
+use crate::talk::{End, Outcome, Talk, word};
+
+pub(crate) fn dialogue(talk: &mut Talk<'_>, verb: &str) -> Outcome {
+    let knobs = talk.client.knobs;
+    if knobs.start == Start::Greeting {
+        let (code, _) = reply(talk)?;
+        match code {
+            220 => {}
+            400..=599 => return Err(End::Closing { code: code.to_string(), temporary: code < 500 }),
+            _ => return Err(End::Unexpected),
+        }
+    }
+    if knobs.start != Start::Command {
+        talk.say(format!("{verb} {}\r\n", talk.client.name))?;
+        let (code, texts) = reply(talk)?;
+        agreed(code, 250)?;
+        let listed = texts.iter().skip(1).any(|text| word(text).0.eq_ignore_ascii_case(b"STARTTLS"));
+        talk.advertised = Some(listed);
+        if !listed && !knobs.insist {
+            return Err(End::NotAdvertised);
+        }
+    }
+    talk.say("STARTTLS\r\n")?;
+    let (code, _) = reply(talk)?;
+    agreed(code, 220)
+}
+
+fn agreed(code: u16, yes: u16) -> Outcome {
+    let temporary = code < 500;
+    match code {
+        421 => Err(End::Closing { code: code.to_string(), temporary }),
+        400..=599 => Err(End::Refused { code: code.to_string(), temporary }),
+        code if code == yes => Ok(()),
+        _ => Err(End::Unexpected),
+    }
+}
+
+fn reply(talk: &mut Talk<'_>) -> Result<(u16, Vec<Vec<u8>>), End> {
+    let mut texts = Vec::new();
+    let mut codes = Vec::new();
+    loop {
+        let line = talk.line()?;
+        let digits = line.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or(End::Unexpected)?;
+        let code: u16 = str::from_utf8(digits).expect("digits").parse().expect("a number");
+        codes.push(code);
+        if !(200..600).contains(&code) || code != codes[0] || !matches!(line.get(3), None | Some(b' ' | b'-')) {
+            return Err(End::Unexpected);
+        }
+        texts.push(line.get(4..).unwrap_or_default().to_vec());
+        if line.get(3) != Some(&b'-') {
+            return Ok((code, texts));
+        }
+    }
+}
+
+pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
+    let knobs = client.knobs;
+    let mut turns = Vec::new();
+    if knobs.start == Start::Greeting {
+        turns.push(lines(220, &["mail.example ESMTP", "ready"][choice.int_in_range(0..=1)?..], choice)?);
+    }
+    if knobs.start != Start::Command {
+        let mut texts = vec!["mail.example"];
+        for _ in 0..choice.int_in_range(0..=5)? {
+            texts.push(*choice.choose(&[
+                "SIZE 10240000",
+                "8BITMIME",
+                "XSTARTTLS",
+                "STARTTLSX",
+                "AUTH PLAIN STARTTLS",
+                "",
+            ])?);
+        }
+        texts.insert(
+            choice.int_in_range(1..=texts.len())?,
+            *choice.choose(&["STARTTLS", "starttls", "StartTLS required"])?,
+        );
+        turns.push(lines(250, &texts, choice)?);
+    }
+    turns.push(lines(220, &["2.0.0 go ahead", "554 no"][choice.int_in_range(0..=1)?..], choice)?);
+    Ok(turns)
+}
+
+fn lines(code: u16, texts: &[&str], choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
+    let mut reply = String::new();
+    for (number, text) in texts.iter().enumerate() {
+        let separator = if number + 1 < texts.len() { '-' } else { ' ' };
+        let end = choice.choose(&["\r\n", "\r\n", "\n"])?;
+        reply += &format!("{code}{separator}{text}{end}");
+    }
+    Ok(reply.into())
+}
