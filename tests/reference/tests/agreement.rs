@@ -16,7 +16,7 @@ enum Change {
     Replace(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
-    ChangeCase(Index),
+    FlipCase(Index),
     /// Says a line twice.
     Repeat(Index),
     /// Says two lines the other way round.
@@ -40,7 +40,7 @@ fn change(pieces: Vec<Vec<u8>>, turns: Vec<Vec<u8>>) -> impl Strategy<Value = Ch
         4 => (at(), prop::sample::select(pieces)).prop_map(|(at, piece)| Change::Insert(at, piece)),
         3 => (at(), prop::collection::vec(any::<u8>(), 1..4)).prop_map(|(at, noise)| Change::Insert(at, noise)),
         3 => (at(), 1..6_usize).prop_map(|(at, count)| Change::Remove(at, count)),
-        1 => at().prop_map(Change::ChangeCase),
+        1 => at().prop_map(Change::FlipCase),
         2 => at().prop_map(Change::Repeat),
         2 => at().prop_map(Change::Swap),
         3 => (at(), prop::sample::select(turns)).prop_map(|(at, turn)| Change::Splice(at, turn)),
@@ -54,7 +54,7 @@ impl Change {
         let (Change::Replace(at, _)
         | Change::Insert(at, _)
         | Change::Remove(at, _)
-        | Change::ChangeCase(at)
+        | Change::FlipCase(at)
         | Change::Repeat(at)
         | Change::Swap(at)
         | Change::Splice(at, _)
@@ -82,7 +82,7 @@ impl Change {
             Change::Replace(_, byte) => turn[offset] = *byte,
             Change::Insert(_, piece) => drop(turn.splice(offset..offset, piece.iter().copied())),
             Change::Remove(_, count) => drop(turn.drain(offset..turn.len().min(offset + count))),
-            Change::ChangeCase(_) => {
+            Change::FlipCase(_) => {
                 turn[start..end].iter_mut().for_each(|byte| *byte ^= if byte.is_ascii_alphabetic() { 0x20 } else { 0 });
             }
             Change::Repeat(_) => {
