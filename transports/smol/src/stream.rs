@@ -42,15 +42,15 @@ impl<S> TlsStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
-    /// Completes the handshake.
-    pub(crate) async fn complete(
-        mut connection: ClientConnection,
-        mut stream: S,
-        framing: Option<Framing>,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(connection: ClientConnection, stream: S) -> Self {
+        Self { connection, stream, closed: false, failure: None }
+    }
+
+    /// Takes itself by reference, since a future keeps a copy of all that it moves: so it stays small.
+    pub(crate) async fn complete_handshake(&mut self, framing: Option<Framing>) -> io::Result<()> {
         let mut handshake = Handshake::new(framing);
-        poll_fn(|cx| poll(handshake.complete(&mut connection, &mut Blocking { stream: &mut stream, cx }))).await?;
-        Ok(Self { connection, stream, closed: false, failure: None })
+        let Self { connection, stream, .. } = self;
+        poll_fn(|cx| poll(handshake.complete(connection, &mut Blocking { stream, cx }))).await
     }
 
     /// Sends what TLS has ready.

@@ -129,7 +129,7 @@ impl Upgrader {
         stream: &mut S,
         negotiation: &mut Negotiation<D, P>,
     ) -> Result<(), Error> {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 2048];
         let mut stream = Timed::new(stream, self.deadline)?;
         loop {
             let stage = negotiation.awaiting();
