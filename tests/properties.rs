@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use allocation_counter::measure;
 use proptest::prelude::*;
 use starttls::protocol::{Client, Knobs, Start};
-use starttls::{Dialogue, Error, Limits, Negotiation, Protocol};
+use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol};
 use starttls_replay::{Transcript, Verdict, drive};
 
 /// Bytes that belong nowhere, or to several protocols.
@@ -23,10 +24,14 @@ const NOISE: &[&[u8]] = &[
     b"220 go\r\n",
 ];
 
+/// What would break out of a name's place, and what only looks like it or has its low byte: U+010A, U+560D and the like.
+const NOISE_IN_NAMES: &str =
+    r"[a-z.\[\]:\r\n\x00\x7f \u{85}\u{10a}\u{10d}\u{2028}\u{2029}\u{240d}\u{2424}\u{560a}\u{560d}\u{ff0d}'<>&]{0,12}";
+
 /// What servers say, line by line, in all transcripts: good ones and bad ones.
 static PIECES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let transcripts = Protocol::all().flat_map(Transcript::all).collect::<Vec<_>>();
-    let turns = transcripts.iter().flat_map(Transcript::server);
+    let transcripts: Vec<_> = transcripts().collect();
+    let turns = transcripts.iter().flat_map(|(_, transcript)| transcript.server());
     let lines = turns.flat_map(|turn| turn.split_inclusive(|&byte| byte == b'\n'));
     let pieces: BTreeSet<&[u8]> = lines.chain(NOISE.iter().copied()).collect();
     pieces.into_iter().map(<[u8]>::to_vec).collect()
@@ -98,10 +103,14 @@ fn chunked<'a>(turns: &'a [Vec<u8>], sizes: &[usize]) -> Vec<Vec<&'a [u8]>> {
     turns.iter().map(|turn| cut(turn)).collect()
 }
 
+fn transcripts() -> impl Iterator<Item = (Protocol, Transcript)> {
+    Protocol::all()
+        .flat_map(|protocol| Transcript::all(protocol).into_iter().map(move |transcript| (protocol, transcript)))
+}
+
 /// A transcript that ends in an upgrade, with the setup that it is for.
 fn upgrading() -> impl Strategy<Value = (Setup, Vec<Vec<u8>>)> {
-    let of = |protocol| Transcript::all(protocol).into_iter().map(move |transcript| (protocol, transcript));
-    let all: Vec<_> = Protocol::all().flat_map(of).filter(|(_, transcript)| transcript.outcome == "upgraded").collect();
+    let all: Vec<_> = transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded").collect();
     (prop::sample::select(all), any::<bool>()).prop_map(|((protocol, transcript), required)| {
         let setup = Setup { protocol, knobs: transcript.knobs, limits: Limits::default(), required };
         (setup, transcript.server().map(<[u8]>::to_vec).collect())
@@ -156,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn no_name_of_the_callers_breaks_out_of_its_line(name in ".*", noise in r"[a-z.\[\]:\r\n\x00 \u{2028}\u{ff0d}'<>&]{0,12}") {
+    fn no_name_of_the_callers_breaks_out_of_its_line(name in ".*", noise in NOISE_IN_NAMES) {
         for name in [name, noise] {
             for protocol in Protocol::all() {
                 let client = Client { name: &name, domain: &name, seed: 1, knobs: Knobs { start: Start::AfterGreeting, ..Knobs::default() } };
@@ -169,5 +178,80 @@ proptest! {
                 prop_assert_eq!(breakers(&request), breakers(&expected), "{}: {:?}", protocol, name);
             }
         }
+    }
+
+    #[test]
+    fn memory_is_constant(setup in setup(), turns in turns()) {
+        let dialogue = setup.dialogue();
+        let mut outcome = Ok(());
+        let memory = measure(|| {
+            let mut negotiation = Negotiation::required(dialogue).limits(setup.limits);
+            for turn in &turns {
+                let _ = negotiation.poll_transmit();
+                outcome = outcome.clone().and(negotiation.handle_input(turn));
+            }
+        });
+        // An error keeps what the server said, up to `Text::MOST`, and each copy of it is the same bytes.
+        let most = match setup.protocol {
+            Protocol::Xmpp | Protocol::XmppServer => 300_000,
+            _ if outcome.is_ok() => 0,
+            _ => 512,
+        };
+        prop_assert!(memory.bytes_max <= most, "{} took {} bytes: {:?}", setup.protocol, memory.bytes_max, outcome);
+    }
+
+    #[test]
+    fn a_name_is_a_protocols_if_it_is_listed(text in "[a-zA-Z0-9-]{0,12}", protocol in prop::sample::select(Protocol::all().collect::<Vec<_>>()), upper in any::<u64>()) {
+        let mixed = |name: &str| -> String {
+            let raise = |(at, letter): (usize, char)| if upper >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
+            name.chars().enumerate().map(raise).collect()
+        };
+        for name in protocol.names() {
+            prop_assert_eq!(mixed(name).parse(), Ok(protocol));
+        }
+        prop_assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        let listed = Protocol::all().find(|protocol| protocol.names().contains(&&*text.to_ascii_lowercase()));
+        prop_assert_eq!(text.parse().ok(), listed);
+    }
+}
+
+#[test]
+fn limits_of_bytes_and_turns_hold_exactly_at_their_edge() {
+    let mut edges = 0;
+    for (protocol, transcript) in transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded") {
+        let turns: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
+        let with = |limits| Setup { protocol, knobs: transcript.knobs, limits, required: true }.drive(&whole(&turns));
+        let bytes = turns.iter().map(Vec::len).sum::<usize>() as u32;
+        let replies = with(Limits::default()).round_trips;
+        for limits in [Limits { bytes, ..Limits::default() }, Limits { turns: replies, ..Limits::default() }] {
+            assert!(with(limits).end.is_ok(), "{}: {limits:?}", transcript.name);
+        }
+        let one_less = Limits { bytes: bytes - 1, ..Limits::default() };
+        assert_eq!(with(one_less).end, Err(Error::Limit(Limit::Bytes)), "{}", transcript.name);
+        let one_less = Limits { turns: replies - 1, ..Limits::default() };
+        assert_eq!(with(one_less).end, Err(Error::Limit(Limit::Turns)), "{}", transcript.name);
+        edges += 4;
+    }
+    println!("{edges} edges");
+    assert!(edges > 400);
+}
+
+#[test]
+fn nothing_is_sent_after_the_last_request() {
+    for (protocol, transcript) in transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded") {
+        let name = &transcript.name;
+        let dialogue = protocol.dialogue(&transcript.identity()).expect("a valid client");
+        let mut negotiation = Negotiation::required(dialogue);
+        for turn in transcript.server() {
+            let _ = negotiation.poll_transmit();
+            assert_eq!(negotiation.handle_input(turn), Ok(()), "{name}");
+        }
+        let _ = negotiation.poll_transmit();
+        for _ in 0..2 {
+            assert!(negotiation.poll_transmit().is_none() && !negotiation.wants_read(), "{name}");
+            assert_eq!(negotiation.handle_input(b""), Ok(()), "{name}");
+        }
+        assert_eq!(negotiation.handle_input(b"\x16"), Err(Error::Injected), "{name}");
+        assert!(negotiation.poll_transmit().is_none() && !negotiation.wants_read(), "{name}");
     }
 }
