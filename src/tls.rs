@@ -80,7 +80,7 @@ impl Upgrade {
         Self(tls)
     }
 
-    /// What the protocol asks of TLS. [`client_connection`](Self::client_connection) sees to it.
+    /// What the protocol asks of TLS. The connection sees to its `alpn`, the caller to its `framing`.
     pub fn tls(&self) -> Tls {
         self.0
     }
@@ -98,10 +98,31 @@ impl Upgrade {
         config: alloc::sync::Arc<rustls::ClientConfig>,
         name: rustls::pki_types::ServerName<'static>,
     ) -> Result<rustls::ClientConnection, rustls::Error> {
-        let alpn = match self.0.alpn {
+        let alpn = self.alpn(&config);
+        rustls::ClientConnection::new_with_alpn(config, name, alpn)
+    }
+
+    /// Makes the TLS connection for this upgrade, where there is no std: the caller owns its buffers.
+    ///
+    /// `name` is as for `client_connection`, its counterpart with std.
+    ///
+    /// # Errors
+    /// Those of [`rustls::client::UnbufferedClientConnection::new`], for a configuration that cannot work.
+    #[cfg(feature = "rustls")]
+    pub fn unbuffered_client_connection(
+        self,
+        config: alloc::sync::Arc<rustls::ClientConfig>,
+        name: rustls::pki_types::ServerName<'static>,
+    ) -> Result<rustls::client::UnbufferedClientConnection, rustls::Error> {
+        let alpn = self.alpn(&config);
+        rustls::client::UnbufferedClientConnection::new_with_alpn(config, name, alpn)
+    }
+
+    #[cfg(feature = "rustls")]
+    fn alpn(&self, config: &rustls::ClientConfig) -> alloc::vec::Vec<alloc::vec::Vec<u8>> {
+        match self.0.alpn {
             Some(protocol) => alloc::vec![protocol.to_vec()],
             None => config.alpn_protocols.clone(),
-        };
-        rustls::ClientConnection::new_with_alpn(config, name, alpn)
+        }
     }
 }
