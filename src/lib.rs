@@ -30,7 +30,8 @@
 //! - [`preface`] has what is said before: to an HTTP or SOCKS5 proxy, or a header of the PROXY protocol.
 //! - [`Dialogue`] is what a protocol implements, and [`wire`] has the scanners that protocols share.
 //!
-//! Sockets are the business of the crates `starttls-std` (blocking) and `starttls-smol` (async).
+//! Sockets are the business of the crates `starttls-std` (blocking) and `starttls-smol` (async); [`runtime`] has what it
+//! takes to bring another.
 
 #![no_std]
 
@@ -46,6 +47,8 @@ mod negotiation;
 mod policy;
 pub mod preface;
 pub mod protocol;
+#[doc = include_str!("../docs/runtime.md")]
+pub mod runtime {}
 mod tls;
 #[cfg(all(feature = "std", feature = "rustls"))]
 pub mod transport;
