@@ -18,7 +18,7 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line};
+use super::{Knobs, Start, check, ended, line};
 use crate::wire::{Excerpt, Line, Literals, Piece};
 use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
@@ -149,10 +149,7 @@ impl Imap {
         if !closes && !matches!(byte, b' ' | b'\n') {
             return self.word.push(byte);
         }
-        let word = match self.word.as_bytes() {
-            [word @ .., b'\r'] if byte == b'\n' => word,
-            word => word,
-        };
+        let word = ended(self.word.as_bytes(), byte);
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
         let next = match self.listing {
             Listing::Star if is("*") => Listing::Response,

@@ -22,7 +22,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code};
+use super::{Knobs, Start, code, ended};
 use crate::wire::{Excerpt, Line};
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
@@ -122,12 +122,12 @@ impl Irc {
     }
 
     fn scan_capabilities(&mut self, byte: u8) {
-        if !matches!(byte, b' ' | b'\r' | b'\n') {
+        if !matches!(byte, b' ' | b'\n') {
             return self.word.push(byte);
         }
-        let word = self.word.as_bytes();
+        let word = ended(self.word.as_bytes(), byte);
         if word.is_empty() {
-            return;
+            return self.word.clear();
         }
         let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
         let is_tls = |word: &[u8]| word == b"tls" || word.starts_with(b"tls=");

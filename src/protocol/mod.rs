@@ -73,7 +73,7 @@ pub use xmpp::Xmpp;
 
 pub(crate) use client::check;
 use client::host;
-use text::{code, line, word};
+use text::{code, ended, line, word};
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
 macro_rules! protocols {

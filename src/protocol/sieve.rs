@@ -125,10 +125,10 @@ fn string(line: &[u8]) -> Option<Excerpt<16>> {
     matches!(rest, [] | [b' ', ..]).then_some(string)
 }
 
-/// What stands before the closing quote, and what behind it. A backslash stands before `"` and `\`.
+/// What stands before the closing quote, in the same line, and what behind it. A backslash stands before `"` and `\`.
 fn quoted(line: &[u8]) -> Option<(Excerpt<16>, &[u8])> {
     let mut string = Excerpt::new();
-    let mut bytes = line.iter();
+    let mut bytes = line.split(|&byte| byte == b'\n').next()?.iter();
     loop {
         match bytes.next()? {
             b'"' => return Some((string, bytes.as_slice())),
@@ -141,9 +141,8 @@ fn quoted(line: &[u8]) -> Option<(Excerpt<16>, &[u8])> {
 /// The octets of the literal, and what stands behind them.
 fn literal(line: &[u8]) -> Option<(Excerpt<16>, &[u8])> {
     let brace = line.iter().position(|&byte| byte == b'}')?;
-    let length = line[..brace].iter().filter(|byte| byte.is_ascii_digit());
-    let length =
-        length.fold(0_usize, |length, digit| length.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
+    let digits = line[..brace].strip_suffix(b"+").unwrap_or(&line[..brace]);
+    let length: usize = str::from_utf8(digits).ok()?.parse().ok()?;
     let octets = line[brace + 1..].strip_prefix(b"\r").unwrap_or(&line[brace + 1..]).strip_prefix(b"\n")?;
     let (octets, rest) = octets.split_at(length.min(octets.len()));
     Some((Excerpt::of(octets), rest))

@@ -23,3 +23,11 @@ pub(super) fn code(line: &[u8]) -> Option<(u16, &[u8])> {
     }
     Some((digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')), rest))
 }
+
+/// A word that this byte ended. Only the carriage return of a line's end is no part of it.
+pub(super) fn ended(word: &[u8], by: u8) -> &[u8] {
+    match word {
+        [word @ .., b'\r'] if by == b'\n' => word,
+        word => word,
+    }
+}

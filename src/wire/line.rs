@@ -55,6 +55,8 @@ impl<const N: usize> Default for Excerpt<N> {
 pub struct Line<const N: usize = 224> {
     head: Excerpt<N>,
     ended: bool,
+    /// Whether the byte before was the first of CR LF, if that it is.
+    returned: bool,
 }
 
 impl<const N: usize> Line<N> {
@@ -66,6 +68,7 @@ impl<const N: usize> Line<N> {
         self.ended = byte == b'\n';
         if !self.ended {
             self.head.push(byte);
+            self.returned = byte == b'\r';
         }
         self.ended
     }
@@ -73,12 +76,13 @@ impl<const N: usize> Line<N> {
     /// Takes a byte that stands within the line, even if it looks like the line's end.
     pub fn keep(&mut self, byte: u8) {
         self.head.push(byte);
+        self.returned = false;
     }
 
     /// The beginning of the line, without its end.
     pub fn head(&self) -> &[u8] {
         match self.head.as_bytes() {
-            [line @ .., b'\r'] if self.ended => line,
+            [line @ .., b'\r'] if self.ended && self.returned => line,
             head => head,
         }
     }

@@ -6,7 +6,16 @@
 //!
 //! Limits are no matter of the reference's: no input here comes near them.
 
+mod acap;
+mod ftp;
 mod imap;
+mod irc;
+mod munin;
+mod mupdate;
+mod nntp;
+mod nut;
+mod pop3;
+mod sieve;
 mod smtp;
 mod talk;
 
@@ -39,6 +48,15 @@ pub fn judge(protocol: Protocol, client: Client<'_>, turns: &[Vec<u8>]) -> Verdi
         Protocol::Smtp => smtp::dialogue(&mut talk, "EHLO"),
         Protocol::Lmtp => smtp::dialogue(&mut talk, "LHLO"),
         Protocol::Imap => imap::dialogue(&mut talk),
+        Protocol::Pop3 => pop3::dialogue(&mut talk),
+        Protocol::Nntp => nntp::dialogue(&mut talk),
+        Protocol::Ftp => ftp::dialogue(&mut talk),
+        Protocol::Irc => irc::dialogue(&mut talk),
+        Protocol::Sieve => sieve::dialogue(&mut talk),
+        Protocol::Acap => acap::dialogue(&mut talk),
+        Protocol::Mupdate => mupdate::dialogue(&mut talk),
+        Protocol::Nut => nut::dialogue(&mut talk),
+        Protocol::Munin => munin::dialogue(&mut talk),
         _ => panic!("{protocol} has no reference"),
     };
     talk.verdict(outcome)
@@ -54,6 +72,15 @@ pub fn legal(protocol: Protocol, client: Client<'_>, choice: &[u8]) -> Vec<Vec<u
     let turns = match protocol {
         Protocol::Smtp | Protocol::Lmtp => smtp::legal(client, choice),
         Protocol::Imap => imap::legal(client, choice),
+        Protocol::Pop3 => pop3::legal(client, choice),
+        Protocol::Nntp => nntp::legal(client, choice),
+        Protocol::Ftp => ftp::legal(client, choice),
+        Protocol::Irc => irc::legal(client, choice),
+        Protocol::Sieve => sieve::legal(client, choice),
+        Protocol::Acap => acap::legal(client, choice),
+        Protocol::Mupdate => mupdate::legal(client, choice),
+        Protocol::Nut => nut::legal(client, choice),
+        Protocol::Munin => munin::legal(client, choice),
         _ => panic!("{protocol} has no reference"),
     };
     turns.expect("a choice that has run dry takes the first of everything")

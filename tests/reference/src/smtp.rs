@@ -8,7 +8,7 @@
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Talk, word};
+use crate::talk::{End, Outcome, Talk, digits, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>, verb: &str) -> Outcome {
     let knobs = talk.client.knobs;
@@ -50,14 +50,13 @@ fn reply(talk: &mut Talk<'_>) -> Result<(u16, Vec<Vec<u8>>), End> {
     let mut codes = Vec::new();
     loop {
         let line = talk.line()?;
-        let digits = line.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or(End::Unexpected)?;
-        let code: u16 = str::from_utf8(digits).expect("digits").parse().expect("a number");
+        let (code, separator) = digits(&line).ok_or(End::Unexpected)?;
         codes.push(code);
-        if !(200..600).contains(&code) || code != codes[0] || !matches!(line.get(3), None | Some(b' ' | b'-')) {
+        if !(200..600).contains(&code) || code != codes[0] || !matches!(separator, None | Some(b' ' | b'-')) {
             return Err(End::Unexpected);
         }
         texts.push(line.get(4..).unwrap_or_default().to_vec());
-        if line.get(3) != Some(&b'-') {
+        if separator != Some(b'-') {
             return Ok((code, texts));
         }
     }

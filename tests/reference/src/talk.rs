@@ -73,6 +73,20 @@ impl<'a> Talk<'a> {
         Ok(line)
     }
 
+    /// Hears a line that goes on behind each literal, `{n}` or `{n+}`, that its parts end in.
+    pub(crate) fn long_line(&mut self) -> Result<Vec<Piece>, End> {
+        let mut pieces = Vec::new();
+        loop {
+            let line = self.line()?;
+            let length = announced(&line);
+            pieces.push(Piece::Line(line));
+            match length {
+                Some(length) => pieces.push(Piece::Literal(self.bytes(length)?)),
+                None => return Ok(pieces),
+            }
+        }
+    }
+
     /// Says something, for which the server has to be silent.
     pub(crate) fn say(&mut self, request: impl AsRef<[u8]>) -> Outcome {
         if !self.arrived.is_empty() {
@@ -92,6 +106,36 @@ impl<'a> Talk<'a> {
         };
         Verdict { sent: self.sent, advertised: self.advertised, end }
     }
+}
+
+/// A part of a line that holds literals.
+pub(crate) enum Piece {
+    Line(Vec<u8>),
+    Literal(Vec<u8>),
+}
+
+/// The length of the literal that a line announces at its end.
+fn announced(line: &[u8]) -> Option<usize> {
+    let inside = line.strip_suffix(b"}")?;
+    let inside = inside.strip_suffix(b"+").unwrap_or(inside);
+    let brace = inside.iter().rposition(|byte| !byte.is_ascii_digit())?;
+    let digits = &inside[brace + 1..];
+    if inside[brace] != b'{' || digits.is_empty() {
+        return None;
+    }
+    Some(str::from_utf8(digits).expect("digits").parse().unwrap_or(usize::MAX))
+}
+
+/// Whether this is a keyword, in any case.
+pub(crate) fn is(word: &[u8], keyword: &str) -> bool {
+    word.eq_ignore_ascii_case(keyword.as_bytes())
+}
+
+/// The number that a line begins with, of three digits, and the byte behind it.
+pub(crate) fn digits(line: &[u8]) -> Option<(u16, Option<u8>)> {
+    let digits = line.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+    let number = str::from_utf8(digits).expect("digits").parse().expect("a number");
+    Some((number, line.get(3).copied()))
 }
 
 /// What stands in front of the first space, and what behind it.

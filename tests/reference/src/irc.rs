@@ -1,0 +1,126 @@
+//! IRC: RFC 1459 §2.3.1 (messages), IRCv3 `tls` and capability negotiation.
+//!
+//! - A message is a line: `:prefix COMMAND parameters`, or `COMMAND parameters`. Spaces separate, and one is as good as several.
+//! - `CAP target LS * :list` lists capabilities, and more lines follow; `CAP target LS :list` is the last. The capability is
+//!   `tls`, alone or with `=` and a value.
+//! - STARTTLS is agreed to with 670, and refused with 691 and any of 400 to 599; a refusal of CAP means that the server
+//!   knows none, and STARTTLS is tried.
+//! - Passed over: NOTICE, PING, CAP of any other kind, 020 and 439. `ERROR` and 465 end the session.
+
+use arbitrary::Unstructured;
+use starttls::protocol::{Client, Start};
+
+use crate::talk::{End, Outcome, Talk, is};
+
+pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
+    let knobs = talk.client.knobs;
+    if knobs.ask && knobs.start != Start::Command {
+        talk.say("CAP LS 302\r\n")?;
+        loop {
+            let message = message(talk)?;
+            if let Some((list, last)) = capabilities(&message) {
+                let listed = list.iter().any(|name| name == b"tls" || name.starts_with(b"tls="));
+                talk.advertised = Some(listed || talk.advertised == Some(true));
+                if !last {
+                    continue;
+                }
+                if talk.advertised == Some(false) && !knobs.insist {
+                    return Err(End::NotAdvertised);
+                }
+                break;
+            }
+            match numeric(&message)? {
+                None => {}
+                Some(400..=599) => break,
+                Some(_) => return Err(End::Unexpected),
+            }
+        }
+    }
+    talk.say("STARTTLS\r\n")?;
+    loop {
+        match numeric(&message(talk)?)? {
+            None => {}
+            Some(670) => return Ok(()),
+            Some(code @ (400..=599 | 691)) => {
+                return Err(End::Refused { code: code.to_string(), temporary: false });
+            }
+            Some(_) => return Err(End::Unexpected),
+        }
+    }
+}
+
+/// The words of a message, its prefix left out.
+fn message(talk: &mut Talk<'_>) -> Result<Vec<Vec<u8>>, End> {
+    let line = talk.line()?;
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    for word in line.split(|byte| *byte == b' ') {
+        if !word.is_empty() || words.is_empty() {
+            words.push(word.to_vec());
+        }
+    }
+    if words[0].starts_with(b":") {
+        words.remove(0);
+    }
+    Ok(words)
+}
+
+/// The numeric that decides, if the message is one. The rest is passed over, or ends the session.
+fn numeric(message: &[Vec<u8>]) -> Result<Option<u16>, End> {
+    let command = message.first().ok_or(End::Unexpected)?;
+    let closing = |code: &str| Err(End::Closing { code: code.to_owned(), temporary: false });
+    match command[..] {
+        _ if ["NOTICE", "PING", "CAP"].iter().any(|known| is(command, known)) => Ok(None),
+        _ if is(command, "ERROR") => closing("ERROR"),
+        [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] => match str::from_utf8(command).expect("digits") {
+            "020" | "439" => Ok(None),
+            "465" => closing("465"),
+            code => Ok(Some(code.parse().expect("a number"))),
+        },
+        _ => Err(End::Unexpected),
+    }
+}
+
+/// The capabilities that a message lists, and whether it is the last that does.
+fn capabilities(message: &[Vec<u8>]) -> Option<(Vec<Vec<u8>>, bool)> {
+    let [cap, _target, ls, list @ ..] = message else { return None };
+    let (last, list) = match list {
+        [star, list @ ..] if star == b"*" => (false, list),
+        list => (true, list),
+    };
+    if !is(cap, "CAP") || !is(ls, "LS") || list.is_empty() {
+        return None;
+    }
+    let mut list = list.to_vec();
+    list[0] = list[0].strip_prefix(b":").unwrap_or(&list[0]).to_vec();
+    Some((list, last))
+}
+
+pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
+    let knobs = client.knobs;
+    let mut turns = Vec::new();
+    if knobs.ask && knobs.start != Start::Command {
+        let mut list = passed_over(choice)?;
+        for _ in 0..choice.int_in_range(0..=2)? {
+            list += choice.choose(&["CAP * LS * :away-notify\r\n", ":irc.example  CAP  *  LS  *  :  tlsx=1  x\n"])?;
+        }
+        list += choice.choose(&[":irc CAP * LS :tls\r\n", "CAP x LS tls=6697\n", "cap * ls :a b=c  tls \r\n"])?;
+        turns.push(choice.choose(&[list.as_str(), ":irc 421 * CAP :what?\r\n"])?.to_string());
+    }
+    turns.push(passed_over(choice)? + *choice.choose(&[":irc.example 670 * :go\r\n", "670\n", "670  x 691\r\n"])?);
+    Ok(turns.into_iter().map(String::into_bytes).collect())
+}
+
+fn passed_over(choice: &mut Unstructured<'_>) -> arbitrary::Result<String> {
+    let mut messages = String::new();
+    for _ in 0..choice.int_in_range(0..=2)? {
+        messages += choice.choose(&[
+            ":irc.example NOTICE * :*** Looking up\r\n",
+            "PING :670\r\n",
+            ":a CAP * NEW :tls\r\n",
+            "020 * :wait\n",
+            ":a  439 * :wait\r\n",
+            "notice\r\n",
+        ])?;
+    }
+    Ok(messages)
+}

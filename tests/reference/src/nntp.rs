@@ -1,0 +1,78 @@
+//! NNTP: RFC 3977 §3.2 (responses), §5.1, §5.2, RFC 4642 §2.2.
+//!
+//! - A response begins with a line of three digits, alone or with a space behind them.
+//! - A greeting is 200 or 201; 4xx and 5xx in its place end the session, as 400 does anywhere.
+//! - 101 to CAPABILITIES has a list behind it, which ends with a line of `.`; with 4xx or 5xx the server knows no such
+//!   command, and STARTTLS is tried.
+//! - STARTTLS is agreed to with 382, and refused with 4xx or 5xx. Of these 400 and 403 are temporary.
+
+use arbitrary::Unstructured;
+use starttls::protocol::{Client, Start};
+
+use crate::talk::{End, Outcome, Talk, digits, is, word};
+
+pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
+    let knobs = talk.client.knobs;
+    if knobs.start == Start::Greeting {
+        match response(talk)? {
+            200 | 201 => {}
+            code @ 400..=599 => return Err(closing(code)),
+            _ => return Err(End::Unexpected),
+        }
+    }
+    if knobs.ask && knobs.start != Start::Command {
+        talk.say("CAPABILITIES\r\n")?;
+        match response(talk)? {
+            101 => {
+                let mut list = Vec::new();
+                while list.last().is_none_or(|keyword| keyword != b".") {
+                    list.push(word(&talk.line()?).0.to_vec());
+                }
+                let listed = list.iter().any(|keyword| is(keyword, "STARTTLS"));
+                talk.advertised = Some(listed);
+                if !listed && !knobs.insist {
+                    return Err(End::NotAdvertised);
+                }
+            }
+            400 => return Err(closing(400)),
+            401..=599 => {}
+            _ => return Err(End::Unexpected),
+        }
+    }
+    talk.say("STARTTLS\r\n")?;
+    match response(talk)? {
+        382 => Ok(()),
+        400 => Err(closing(400)),
+        code @ 401..=599 => Err(End::Refused { code: code.to_string(), temporary: code == 403 }),
+        _ => Err(End::Unexpected),
+    }
+}
+
+fn closing(code: u16) -> End {
+    End::Closing { code: code.to_string(), temporary: matches!(code, 400 | 403) }
+}
+
+fn response(talk: &mut Talk<'_>) -> Result<u16, End> {
+    match digits(&talk.line()?) {
+        Some((code, None | Some(b' '))) => Ok(code),
+        _ => Err(End::Unexpected),
+    }
+}
+
+pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
+    let knobs = client.knobs;
+    let mut turns = Vec::new();
+    if knobs.start == Start::Greeting {
+        turns.push(choice.choose(&["200 ready\r\n", "201 no posting\n", "200\r\n"])?.to_string());
+    }
+    if knobs.ask && knobs.start != Start::Command {
+        let mut list = "101 list:\r\nVERSION 2\r\n".to_owned();
+        for _ in 0..choice.int_in_range(0..=3)? {
+            list += choice.choose(&["READER\r\n", "LIST STARTTLS\r\n", "XSTARTTLS\n", ".STARTTLS\r\n"])?;
+        }
+        list += choice.choose(&["STARTTLS\r\n.\r\n", "startTLS\n.\n"])?;
+        turns.push(choice.choose(&[list.as_str(), "500 what?\r\n", "480 later\n"])?.to_string());
+    }
+    turns.push(choice.choose(&["382 go\r\n", "382\n"])?.to_string());
+    Ok(turns.into_iter().map(String::into_bytes).collect())
+}

@@ -1,0 +1,29 @@
+//! NUT: RFC 9271.
+//!
+//! - STARTTLS is answered with the line `OK STARTTLS`, or with `ERR`, a code, and maybe more.
+
+use arbitrary::Unstructured;
+use starttls::protocol::Client;
+
+use crate::talk::{End, Outcome, Talk, word};
+
+const CODES: [&[u8]; 5] =
+    [b"FEATURE-NOT-CONFIGURED", b"FEATURE-NOT-SUPPORTED", b"ALREADY-SSL-MODE", b"UNKNOWN-COMMAND", b"ACCESS-DENIED"];
+
+pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
+    talk.say("STARTTLS\n")?;
+    let line = talk.line()?;
+    if line == b"OK STARTTLS" {
+        return Ok(());
+    }
+    let (status, text) = word(&line);
+    if status != b"ERR" {
+        return Err(End::Unexpected);
+    }
+    let known = CODES.iter().find(|code| **code == word(text).0).unwrap_or(&status);
+    Err(End::Refused { code: String::from_utf8_lossy(known).into_owned(), temporary: false })
+}
+
+pub(crate) fn legal(_: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
+    Ok(vec![choice.choose(&["OK STARTTLS\n", "OK STARTTLS\r\n"])?.as_bytes().to_vec()])
+}
