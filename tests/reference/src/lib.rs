@@ -7,14 +7,24 @@
 //! Limits are no matter of the reference's: no input here comes near them.
 
 mod acap;
+mod amqp;
 mod ftp;
 mod imap;
 mod irc;
+mod ldap;
+mod mssql;
 mod munin;
 mod mupdate;
+mod mysql;
+mod mysqlx;
+mod nbd;
 mod nntp;
 mod nut;
+mod pcep;
 mod pop3;
+mod postgres;
+mod rdp;
+mod rpc;
 mod sieve;
 mod smtp;
 mod talk;
@@ -57,6 +67,16 @@ pub fn judge(protocol: Protocol, client: Client<'_>, turns: &[Vec<u8>]) -> Verdi
         Protocol::Mupdate => mupdate::dialogue(&mut talk),
         Protocol::Nut => nut::dialogue(&mut talk),
         Protocol::Munin => munin::dialogue(&mut talk),
+        Protocol::Ldap => ldap::dialogue(&mut talk),
+        Protocol::Postgres => postgres::dialogue(&mut talk),
+        Protocol::Mysql => mysql::dialogue(&mut talk),
+        Protocol::MysqlX => mysqlx::dialogue(&mut talk),
+        Protocol::Mssql => mssql::dialogue(&mut talk),
+        Protocol::Rdp => rdp::dialogue(&mut talk),
+        Protocol::Amqp => amqp::dialogue(&mut talk),
+        Protocol::Rpc => rpc::dialogue(&mut talk),
+        Protocol::Pcep => pcep::dialogue(&mut talk),
+        Protocol::Nbd => nbd::dialogue(&mut talk),
         _ => panic!("{protocol} has no reference"),
     };
     talk.verdict(outcome)
@@ -81,6 +101,16 @@ pub fn legal(protocol: Protocol, client: Client<'_>, choice: &[u8]) -> Vec<Vec<u
         Protocol::Mupdate => mupdate::legal(client, choice),
         Protocol::Nut => nut::legal(client, choice),
         Protocol::Munin => munin::legal(client, choice),
+        Protocol::Ldap => ldap::legal(client, choice),
+        Protocol::Postgres => postgres::legal(client, choice),
+        Protocol::Mysql => mysql::legal(client, choice),
+        Protocol::MysqlX => mysqlx::legal(client, choice),
+        Protocol::Mssql => mssql::legal(client, choice),
+        Protocol::Rdp => rdp::legal(client, choice),
+        Protocol::Amqp => amqp::legal(client, choice),
+        Protocol::Rpc => rpc::legal(client, choice),
+        Protocol::Pcep => pcep::legal(client, choice),
+        Protocol::Nbd => nbd::legal(client, choice),
         _ => panic!("{protocol} has no reference"),
     };
     turns.expect("a choice that has run dry takes the first of everything")

@@ -36,6 +36,18 @@ pub enum End {
     Pending,
 }
 
+impl End {
+    /// The end of the session, for good.
+    pub(crate) fn closing(code: &str) -> Self {
+        Self::Closing { code: code.to_owned(), temporary: false }
+    }
+
+    /// A refusal, for good.
+    pub(crate) fn refused(code: &str) -> Self {
+        Self::Refused { code: code.to_owned(), temporary: false }
+    }
+}
+
 /// A dialogue that upgrades, or ends otherwise.
 pub(crate) type Outcome = Result<(), End>;
 
@@ -60,6 +72,15 @@ impl<'a> Talk<'a> {
             self.arrived.extend(self.turns.next().ok_or(End::Pending)?);
         }
         Ok(self.arrived.drain(..count).collect())
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, End> {
+        Ok(self.bytes(1)?[0])
+    }
+
+    /// Hears a number, the highest byte first.
+    pub(crate) fn u32(&mut self) -> Result<usize, End> {
+        Ok(self.bytes(4)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
     /// Hears a line, and gives it without its end, CR LF or LF.
