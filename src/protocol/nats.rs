@@ -11,6 +11,7 @@
 //! one to believe, with the addresses of its fellows in it. A server that is set to `handshake_first` takes TLS from the
 //! first byte on: see [`Nats::handshake_first`].
 
+use super::ended;
 use crate::wire::{Excerpt, Json, Line};
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
@@ -48,7 +49,8 @@ impl Nats {
 
     /// Takes a whole line.
     fn line(&mut self) -> Result<Step, Error> {
-        let is = |name: &[u8]| self.operation.as_bytes().eq_ignore_ascii_case(name);
+        let operation = ended(self.operation.as_bytes(), if self.info.is_some() { b' ' } else { b'\n' });
+        let is = |name: &[u8]| operation.eq_ignore_ascii_case(name);
         match &self.info {
             Some(info) if is(b"INFO") && info.ended() => {
                 let advertised = info.is_true(REQUIRED) || info.is_true(AVAILABLE);
@@ -79,7 +81,7 @@ impl Dialogue for Nats {
         match &mut self.info {
             Some(info) => info.push(byte),
             None if matches!(byte, b' ' | b'\t') => self.info = Some(Json::new([REQUIRED, AVAILABLE])),
-            None if matches!(byte, b'\r' | b'\n') => {}
+            None if byte == b'\n' => {}
             None => self.operation.push(byte),
         }
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }

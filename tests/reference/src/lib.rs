@@ -9,16 +9,20 @@
 mod acap;
 mod amqp;
 mod ftp;
+mod http;
 mod imap;
 mod irc;
+mod json;
 mod ldap;
 mod mssql;
 mod munin;
 mod mupdate;
 mod mysql;
 mod mysqlx;
+mod nats;
 mod nbd;
 mod nntp;
+mod nsq;
 mod nut;
 mod pcep;
 mod pop3;
@@ -28,6 +32,9 @@ mod rpc;
 mod sieve;
 mod smtp;
 mod talk;
+mod telnet;
+mod vnc;
+mod xmpp;
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -67,6 +74,13 @@ pub fn judge(protocol: Protocol, client: Client<'_>, turns: &[Vec<u8>]) -> Verdi
         Protocol::Mupdate => mupdate::dialogue(&mut talk),
         Protocol::Nut => nut::dialogue(&mut talk),
         Protocol::Munin => munin::dialogue(&mut talk),
+        Protocol::Http => http::dialogue(&mut talk),
+        Protocol::Telnet => telnet::dialogue(&mut talk),
+        Protocol::Vnc => vnc::dialogue(&mut talk),
+        Protocol::Nats => nats::dialogue(&mut talk),
+        Protocol::Nsq => nsq::dialogue(&mut talk),
+        Protocol::Xmpp => xmpp::dialogue(&mut talk, false),
+        Protocol::XmppServer => xmpp::dialogue(&mut talk, true),
         Protocol::Ldap => ldap::dialogue(&mut talk),
         Protocol::Postgres => postgres::dialogue(&mut talk),
         Protocol::Mysql => mysql::dialogue(&mut talk),
@@ -101,6 +115,12 @@ pub fn legal(protocol: Protocol, client: Client<'_>, choice: &[u8]) -> Vec<Vec<u
         Protocol::Mupdate => mupdate::legal(client, choice),
         Protocol::Nut => nut::legal(client, choice),
         Protocol::Munin => munin::legal(client, choice),
+        Protocol::Http => http::legal(client, choice),
+        Protocol::Telnet => telnet::legal(client, choice),
+        Protocol::Vnc => vnc::legal(client, choice),
+        Protocol::Nats => nats::legal(client, choice),
+        Protocol::Nsq => nsq::legal(client, choice),
+        Protocol::Xmpp | Protocol::XmppServer => xmpp::legal(client, choice),
         Protocol::Ldap => ldap::legal(client, choice),
         Protocol::Postgres => postgres::legal(client, choice),
         Protocol::Mysql => mysql::legal(client, choice),

@@ -10,31 +10,6 @@ use starttls::protocol::{Client, Knobs, Start};
 use starttls_reference::{End, compare, legal};
 use starttls_replay::Transcript;
 
-const PROTOCOLS: &[Protocol] = &[
-    Protocol::Smtp,
-    Protocol::Lmtp,
-    Protocol::Imap,
-    Protocol::Pop3,
-    Protocol::Nntp,
-    Protocol::Ftp,
-    Protocol::Irc,
-    Protocol::Sieve,
-    Protocol::Acap,
-    Protocol::Mupdate,
-    Protocol::Nut,
-    Protocol::Munin,
-    Protocol::Ldap,
-    Protocol::Postgres,
-    Protocol::Mysql,
-    Protocol::MysqlX,
-    Protocol::Mssql,
-    Protocol::Rdp,
-    Protocol::Amqp,
-    Protocol::Rpc,
-    Protocol::Pcep,
-    Protocol::Nbd,
-];
-
 /// What is done to what a server says.
 #[derive(Clone, Debug)]
 enum Change {
@@ -152,7 +127,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 
 #[test]
 fn what_the_grammar_allows_upgrades() {
-    for &protocol in PROTOCOLS {
+    for protocol in Protocol::all() {
         let strategy = (knobs(), prop::collection::vec(any::<u8>(), 64), sizes());
         let outcome = runner().run(&strategy, |(knobs, bytes, sizes)| {
             let turns = legal(protocol, client(knobs), &bytes);
@@ -167,7 +142,7 @@ fn what_the_grammar_allows_upgrades() {
 #[test]
 fn the_core_and_the_reference_agree_on_servers_that_are_a_little_off() {
     let mut table: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
-    for &protocol in PROTOCOLS {
+    for protocol in Protocol::all() {
         let recorded: Vec<(Knobs, Vec<Vec<u8>>)> = Transcript::all(protocol)
             .iter()
             .map(|transcript| (transcript.knobs, transcript.server().map(<[u8]>::to_vec).collect()))
