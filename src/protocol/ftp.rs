@@ -169,7 +169,8 @@ impl Default for Ftp {
     }
 }
 
-/// Whether a line of the reply to FEAT is ` AUTH TLS`, or has TLS in a list: ` AUTH SSL;TLS;` (RFC 2389 §3.2, RFC 4217 §6).
+/// Whether a line of the reply to FEAT, in its first 64 bytes, is ` AUTH TLS`, or has TLS in a list: ` AUTH SSL;TLS;`
+/// (RFC 2389 §3.2, RFC 4217 §6).
 fn is_auth_tls(line: &[u8]) -> bool {
     let Some((feature, mechanisms)) = line.strip_prefix(b" ").map(word) else { return false };
     let is_tls = |mechanism: &[u8]| mechanism.eq_ignore_ascii_case(b"TLS");

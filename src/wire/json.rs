@@ -85,6 +85,7 @@ impl<const N: usize> Json<N> {
                 self.unit = 0;
                 State::Unit { is_name, left: 4 }
             }
+            (State::Escape { .. }, _) => State::Invalid,
             (State::Unit { is_name, left }, _) => match (byte as char).to_digit(16) {
                 Some(digit) => {
                     self.unit = self.unit << 4 | digit as u16;

@@ -49,17 +49,23 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     }
 }
 
-/// The words of a message, its prefix left out.
+/// The words of a message, its prefix left out. One whose command does not end in the first 224 bytes has none.
 fn message(talk: &mut Talk<'_>) -> Result<Vec<Vec<u8>>, End> {
     let line = talk.line()?;
-    let mut words: Vec<Vec<u8>> = Vec::new();
-    for word in line.split(|byte| *byte == b' ') {
-        if !word.is_empty() || words.is_empty() {
-            words.push(word.to_vec());
+    let words = |line: &[u8]| {
+        let mut words: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
+        let mut first = true;
+        words.retain(|word| std::mem::take(&mut first) || !word.is_empty());
+        if words[0].starts_with(b":") {
+            words.remove(0);
         }
-    }
-    if words[0].starts_with(b":") {
-        words.remove(0);
+        words
+    };
+    let command = words(&line[..line.len().min(224)]).into_iter().next();
+    let mut words = words(&line);
+    match (words.first_mut(), command) {
+        (Some(first), Some(command)) => *first = command,
+        _ => words.clear(),
     }
     Ok(words)
 }
