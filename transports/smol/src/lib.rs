@@ -18,6 +18,8 @@
 //! Nothing is spawned and no thread is started, but for the resolution of names, which blocks. Dropping a future at any
 //! point closes its connection and leaves nothing behind. The timers are those of async-io, which work under any executor.
 //!
+//! Under tokio, wrap its socket with `compat` of `tokio-util`, and the [`TlsStream`] again: `examples/tokio.rs` does.
+//!
 //! Thousands of upgrades can go on in one thread: `examples/load.rs` measures what each takes. Each needs a descriptor, and
 //! most systems allow a process 1,024 of them until the limit is raised; the example says how.
 

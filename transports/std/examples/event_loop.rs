@@ -4,6 +4,8 @@
 //! cargo run --release -p starttls-std --example event_loop -- 1000
 //! ```
 //!
+//! Both ends of each connection are in this process, so it needs two descriptors for each.
+//!
 //! It is `mio` and not `polling`, whose `add` is unsafe. All protocols take turns; each server echoes over TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -105,6 +107,7 @@ fn run(count: usize) -> io::Result<usize> {
     };
     let servers: Vec<Server> = transcripts.iter().map(serve).collect::<io::Result<_>>()?;
 
+    let config = authority.client_config();
     let mut poll = Poll::new()?;
     let mut sessions = Vec::new();
     for number in 0..count {
@@ -116,7 +119,7 @@ fn run(count: usize) -> io::Result<usize> {
             protocol: protocols[turn],
             socket,
             deadline: Instant::now() + Duration::from_secs(60),
-            config: authority.client_config(),
+            config: config.clone(),
             negotiation: Some(Negotiation::required(dialogue)),
             unsent: Bytes::new(),
             tls: None,
