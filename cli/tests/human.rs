@@ -90,12 +90,12 @@ fn a_refusal_is_the_last_word_but_for_the_advice() {
         ),
         ("smtp/postfix-not-offered.txt", "NOT UPGRADED at EHLO: the server does not offer TLS", "Try: check that TLS"),
         (
-            "smtp/hostile-injected-line.txt",
+            "hostile/smtp/injected-line.txt",
             "NOT UPGRADED at STARTTLS: bytes arrived out of turn",
             "Try: check again from",
         ),
         (
-            "smtp/hostile-not-a-greeting.txt",
+            "hostile/smtp/not-a-greeting.txt",
             "NOT UPGRADED at greeting: not a reply",
             "Try: check that this port speaks smtp",
         ),

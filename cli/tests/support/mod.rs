@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustls::ServerConfig;
 use serde_json::Value;
+use starttls::Protocol;
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 
 /// What a run of the tool came to.
@@ -83,10 +84,10 @@ fn ca_file(authority: &Authority) -> PathBuf {
     path
 }
 
-/// A server that plays a transcript of tests/transcripts, with TLS as `config` has it.
-pub fn replay(transcript: &str, config: Arc<ServerConfig>) -> Server {
-    let path = format!("{}/../tests/transcripts/{transcript}", env!("CARGO_MANIFEST_DIR"));
-    let transcript: Transcript = fs::read_to_string(path).expect("a transcript").parse().expect("a transcript");
+/// A server that plays the transcript of this name, with TLS as `config` has it.
+pub fn replay(name: &str, config: Arc<ServerConfig>) -> Server {
+    let all = Protocol::all().flat_map(Transcript::all);
+    let transcript = all.into_iter().find(|transcript| transcript.name == name).expect(name);
     Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port")
 }
 

@@ -23,13 +23,13 @@ fn main() -> ExitCode {
     };
     let authority = Authority::default();
     let cases = [
-        ("TLS 1.3", transcript("postfix.txt"), config(&authority, Flaw::None, &TLS13), 0),
-        ("TLS 1.2", transcript("postfix.txt"), config(&authority, Flaw::None, &TLS12), 0),
-        ("declined", transcript("postfix-not-offered.txt"), config(&authority, Flaw::None, &TLS13), 2),
-        ("injected", transcript("hostile-injected-tls.txt"), config(&authority, Flaw::None, &TLS13), 3),
-        ("expired", transcript("postfix.txt"), config(&authority, Flaw::Expired, &TLS13), 4),
-        ("wrong name", transcript("postfix.txt"), config(&authority, Flaw::WrongName, &TLS12), 4),
-        ("unknown CA", transcript("postfix.txt"), config(&Authority::new("Other"), Flaw::None, &TLS13), 4),
+        ("TLS 1.3", transcript("smtp/postfix.txt"), config(&authority, Flaw::None, &TLS13), 0),
+        ("TLS 1.2", transcript("smtp/postfix.txt"), config(&authority, Flaw::None, &TLS12), 0),
+        ("declined", transcript("smtp/postfix-not-offered.txt"), config(&authority, Flaw::None, &TLS13), 2),
+        ("injected", transcript("hostile/smtp/injected-tls.txt"), config(&authority, Flaw::None, &TLS13), 3),
+        ("expired", transcript("smtp/postfix.txt"), config(&authority, Flaw::Expired, &TLS13), 4),
+        ("wrong name", transcript("smtp/postfix.txt"), config(&authority, Flaw::WrongName, &TLS12), 4),
+        ("unknown CA", transcript("smtp/postfix.txt"), config(&Authority::new("Other"), Flaw::None, &TLS13), 4),
     ];
     let mut wrong = 0;
     for (name, transcript, config, expected) in cases {
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn transcript(name: &str) -> Transcript {
-    let named = |transcript: &Transcript| transcript.name == format!("smtp/{name}");
+    let named = |transcript: &Transcript| transcript.name == name;
     Transcript::all(Protocol::Smtp).into_iter().find(named).expect("a transcript")
 }
 

@@ -6,7 +6,10 @@ use include_dir::{Dir, include_dir};
 use starttls::protocol::{Client, Knobs, Start};
 use starttls::{Framing, Protocol};
 
+/// Dialogues with real servers, and what else is legal.
 static TRANSCRIPTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../transcripts");
+/// What hostile servers say.
+static HOSTILE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../hostile");
 
 /// One recorded dialogue.
 #[derive(Clone, Debug)]
@@ -37,14 +40,28 @@ pub enum Turn {
 }
 
 impl Transcript {
-    /// Every transcript of a protocol.
+    /// Every transcript of a protocol, the hostile ones last.
     ///
     /// # Panics
     /// If there is none, or one that cannot be read.
     pub fn all(protocol: Protocol) -> Vec<Transcript> {
-        let folder = TRANSCRIPTS.get_dir(protocol.name()).unwrap_or_else(|| panic!("{protocol} has no transcripts"));
+        let mut all = Self::within(&TRANSCRIPTS, "", protocol);
+        all.extend(Self::hostile(protocol));
+        all
+    }
+
+    /// What hostile servers of a protocol say: `tests/hostile`.
+    ///
+    /// # Panics
+    /// If there is none, or one that cannot be read.
+    pub fn hostile(protocol: Protocol) -> Vec<Transcript> {
+        Self::within(&HOSTILE, "hostile/", protocol)
+    }
+
+    fn within(tree: &Dir<'_>, prefix: &str, protocol: Protocol) -> Vec<Transcript> {
+        let folder = tree.get_dir(protocol.name()).unwrap_or_else(|| panic!("{protocol} has no transcripts"));
         let read = |file: &include_dir::File<'_>| {
-            let name = file.path().display().to_string();
+            let name = format!("{prefix}{}", file.path().display());
             let text = file.contents_utf8().unwrap_or_else(|| panic!("{name}: not UTF-8"));
             let transcript: Transcript = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
             let dialogue = protocol.dialogue(&transcript.identity()).expect("a valid client");
