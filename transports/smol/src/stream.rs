@@ -24,7 +24,8 @@ use starttls::transport::Handshake;
 pub struct TlsStream<S> {
     connection: ClientConnection,
     stream: S,
-    closed: bool,
+    /// Whether close_notify was said, and whether the stream below is closed behind it.
+    closed: [bool; 2],
     /// Why nothing more can be read, once what came before it has been.
     failure: Option<rustls::Error>,
 }
@@ -43,7 +44,7 @@ impl<S> TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     pub(crate) fn new(connection: ClientConnection, stream: S) -> Self {
-        Self { connection, stream, closed: false, failure: None }
+        Self { connection, stream, closed: [false; 2], failure: None }
     }
 
     /// Takes itself by reference, since a future keeps a copy of all that it moves: so it stays small.
@@ -104,13 +105,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.closed {
+        let [said, done] = this.closed;
+        if done {
+            // The socket below would complain if the peer has closed as well.
+            return Poll::Ready(Ok(()));
+        }
+        if !said {
             this.connection.send_close_notify();
-            this.closed = true;
+            this.closed[0] = true;
         }
         ready!(this.poll_send(cx))?;
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        Pin::new(&mut this.stream).poll_close(cx)
+        ready!(Pin::new(&mut this.stream).poll_close(cx))?;
+        this.closed[1] = true;
+        Poll::Ready(Ok(()))
     }
 }
 
