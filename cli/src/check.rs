@@ -1,135 +1,111 @@
 //! One check of one server.
 
 use std::fmt::Display;
-use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
+use smol::io::AsyncWriteExt;
 use starttls::protocol::{Client, Knobs, Script};
-use starttls::{Dialogue, Negotiation, Protocol};
-use starttls_std::Upgrader;
+use starttls::{Dialogue, Negotiation, transport};
+use starttls_smol::Upgrader;
 
-use crate::CheckArguments;
+use crate::arguments::ClientArguments;
 use crate::failure::Error;
 use crate::report::{Cleartext, Outcome, Report, Tls};
 use crate::target::Target;
-use crate::verify::{self, Recorder};
+use crate::trust::Trust;
+use crate::verify;
 
-/// Checks the server that `arguments` name. Whatever goes wrong is in the report.
-pub fn check(arguments: &CheckArguments) -> Report {
-    let mut report = Report::new(&arguments.target);
-    let result = prepare(arguments, &mut report).and_then(|prepared| {
-        let started = Instant::now();
-        let result = upgrade(prepared, &mut report);
-        report.seconds = started.elapsed().as_secs_f64();
-        result
-    });
-    match result {
-        Ok(()) => report.outcome = Outcome::Upgraded,
-        Err(error) => {
-            report.outcome = error.outcome();
-            report.failure = Some(error.into());
-        }
-    }
-    report
-}
-
-/// The arguments, made into what an upgrade needs.
-struct Prepared {
-    target: Target,
-    server_name: ServerName<'static>,
-    config: Arc<ClientConfig>,
-    recorder: Arc<Recorder>,
+/// What the checks of one run have in common.
+pub struct Checker {
+    trust: Trust,
+    /// The text of a script: each dialogue is parsed from it.
+    script: Option<String>,
+    name: Option<String>,
+    server_name: Option<String>,
     timeout: Duration,
-    seed: u64,
-    speaks: Speaks,
 }
 
-enum Speaks {
-    Now(Box<dyn Dialogue + Send>),
-    /// What we are called depends on our address.
-    OnceConnected(Protocol),
-}
-
-fn prepare(arguments: &CheckArguments, report: &mut Report) -> Result<Prepared, Error> {
-    let target = match arguments.script {
-        Some(_) => Target::scripted(&arguments.target),
-        None => Target::parse(&arguments.target, arguments.starttls.as_deref()),
+impl Checker {
+    /// Reads the files that the arguments name.
+    pub fn new(arguments: &ClientArguments) -> Result<Self, Error> {
+        Ok(Self {
+            trust: Trust::new(&arguments.tls)?,
+            script: arguments.script.as_deref().map(script_in).transpose()?,
+            name: arguments.name.clone(),
+            server_name: arguments.tls.server_name.clone(),
+            timeout: arguments.timeout,
+        })
     }
-    .map_err(Error::Config)?;
-    report.protocol = target.protocol.map(Protocol::name);
-    report.server_name = arguments.server_name.as_ref().unwrap_or(&target.host).clone();
-    let server_name = ServerName::try_from(report.server_name.clone())
-        .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
 
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut seed = [0; 8];
-    provider.secure_random.fill(&mut seed).map_err(|_| Error::Config("the system has no random numbers".to_owned()))?;
-    let seed = u64::from_ne_bytes(seed);
-    let speaks = match (&arguments.script, target.protocol, &arguments.name) {
-        (Some(path), ..) => Speaks::Now(Box::new(script_in(path)?)),
-        (None, Some(protocol), Some(name)) => Speaks::Now(dialogue(protocol, name, &report.server_name, seed)?),
-        (None, Some(protocol), None) => Speaks::OnceConnected(protocol),
-        (None, None, _) => return Err(Error::Config("there is neither a protocol nor a script".to_owned())),
-    };
-
-    let roots = match &arguments.ca_file {
-        Some(path) => roots_in(path)?,
-        None => system_roots()?,
-    };
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let recorder = Arc::new(Recorder::new(verifier.build().map_err(config_error)?));
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(config_error)?
-        .dangerous()
-        .with_custom_certificate_verifier(recorder.clone())
-        .with_no_client_auth();
-    let config = Arc::new(config);
-    Ok(Prepared { target, server_name, config, recorder, timeout: arguments.timeout, seed, speaks })
-}
-
-fn upgrade(prepared: Prepared, report: &mut Report) -> Result<(), Error> {
-    let Prepared { target, server_name, config, recorder, timeout, seed, speaks } = prepared;
-    let (sender, chunks) = mpsc::channel();
-    let mut upgrader = Upgrader::new(config, server_name, timeout).tap(move |side, bytes| {
-        // The receiver lives as long as the upgrader.
-        let _ = sender.send((side, bytes.to_vec()));
-    });
-    let mut stream = upgrader.connect(&target.host, target.port)?;
-    report.address = stream.peer_addr().ok();
-    let dialogue = match speaks {
-        Speaks::Now(dialogue) => dialogue,
-        Speaks::OnceConnected(protocol) => {
-            let address = stream.local_addr().map_err(config_error)?;
-            dialogue(protocol, &address_literal(address.ip()), &report.server_name, seed)?
+    /// Checks one server. Whatever goes wrong is in the report.
+    pub async fn check(&self, target: &Target) -> Report {
+        let mut report = Report::new(&target.text, target.protocol);
+        let started = Instant::now();
+        let result = self.upgrade(target, &mut report).await;
+        report.seconds = started.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => report.outcome = Outcome::Upgraded,
+            Err(error) => report.fail(error),
         }
-    };
+        report
+    }
 
-    let mut negotiation = Negotiation::required(dialogue);
-    let negotiated = upgrader.negotiate(&mut stream, &mut negotiation);
-    report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
-    negotiated?;
-    let awaiting = negotiation.awaiting();
-    let upgrade = negotiation.finish().map_err(|source| starttls_std::Error::Negotiation { awaiting, source })?;
+    async fn upgrade(&self, target: &Target, report: &mut Report) -> Result<(), Error> {
+        report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
+        let server_name = ServerName::try_from(report.server_name.clone())
+            .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
+        // Bad names are told before anybody is spoken to.
+        if let Some(name) = &self.name {
+            self.dialogue(target, name, &report.server_name)?;
+        }
+        let recorder = Arc::new(self.trust.recorder());
+        let (sender, chunks) = mpsc::channel();
+        let mut upgrader =
+            Upgrader::new(self.trust.config(recorder.clone()), server_name, self.timeout).tap(move |side, bytes| {
+                // The receiver lives as long as the upgrader.
+                let _ = sender.send((side, bytes.to_vec()));
+            });
+        let mut stream = upgrader.connect(&target.host, target.port).await?;
+        report.address = stream.peer_addr().ok();
+        let own = stream.local_addr().map_err(config_error)?.ip();
+        let name = self.name.clone().unwrap_or_else(|| address_literal(own));
 
-    let mut tls = upgrader.handshake(stream, upgrade)?;
-    report.tls = Some(Tls::new(&tls.conn, recorder.error().map(verify::words)));
-    // A farewell, for the server's log: there is nothing left that could fail.
-    tls.conn.send_close_notify();
-    let _ = tls.flush();
-    recorder.error().map_or(Ok(()), |error| Err(Error::Verification(error.clone())))
+        let mut negotiation = Negotiation::required(self.dialogue(target, &name, &report.server_name)?);
+        let negotiated = upgrader.negotiate(&mut stream, &mut negotiation).await;
+        report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+        negotiated?;
+        let awaiting = negotiation.awaiting();
+        let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
+
+        let mut tls = upgrader.handshake(stream, upgrade).await?;
+        report.tls = Some(Tls::new(tls.connection(), recorder.error().map(verify::words)));
+        // A farewell, for the server's log: there is nothing left that could fail.
+        let _ = tls.close().await;
+        recorder.error().map_or(Ok(()), |error| Err(Error::Verification(error.clone())))
+    }
+
+    fn dialogue(&self, target: &Target, name: &str, domain: &str) -> Result<Box<dyn Dialogue + Send>, Error> {
+        match (&self.script, target.protocol) {
+            (Some(script), _) => Ok(Box::new(script.parse::<Script>().map_err(config_error)?)),
+            (None, Some(protocol)) => {
+                let client = Client { name, domain, seed: self.trust.random()?, knobs: Knobs::default() };
+                protocol.dialogue(&client).map_err(config_error)
+            }
+            (None, None) => Err(Error::Config("there is neither a protocol nor a script".to_owned())),
+        }
+    }
 }
 
-fn dialogue(protocol: Protocol, name: &str, domain: &str, seed: u64) -> Result<Box<dyn Dialogue + Send>, Error> {
-    protocol.dialogue(&Client { name, domain, seed, knobs: Knobs::default() }).map_err(config_error)
+/// The text of a script that can be read.
+fn script_in(path: &Path) -> Result<String, Error> {
+    let failed = |reason: &dyn Display| Error::Config(format!("cannot use the script {}: {reason}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    text.parse::<Script>().map_err(|error| failed(&error))?;
+    Ok(text)
 }
 
 /// What a client calls itself that has no name (RFC 5321 §4.1.3).
@@ -138,29 +114,6 @@ fn address_literal(address: IpAddr) -> String {
         IpAddr::V4(address) => format!("[{address}]"),
         IpAddr::V6(address) => format!("[IPv6:{address}]"),
     }
-}
-
-fn script_in(path: &Path) -> Result<Script, Error> {
-    let failed = |reason: &dyn Display| Error::Config(format!("cannot use the script {}: {reason}", path.display()));
-    std::fs::read_to_string(path).map_err(|error| failed(&error))?.parse().map_err(|error| failed(&error))
-}
-
-fn roots_in(path: &Path) -> Result<RootCertStore, Error> {
-    let failed = |reason: &dyn Display| Error::Config(format!("cannot use the CA file {}: {reason}", path.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-        roots.add(certificate.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
-    }
-    if roots.is_empty() { Err(failed(&"there is no certificate in it")) } else { Ok(roots) }
-}
-
-fn system_roots() -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(Error::Config("the system trusts no authority: name one with --ca-file".to_owned()));
-    }
-    Ok(roots)
 }
 
 fn config_error(error: impl Display) -> Error {

@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::CertificateError;
 use serde::Serialize;
-use starttls::{Escaped, Reason};
+use starttls::{Escaped, Reason, transport};
 
 use crate::report::Outcome;
 use crate::verify;
@@ -18,7 +18,7 @@ pub enum Error {
     /// The arguments make no check possible. In the words that the user is to read.
     Config(String),
     /// There is no TLS.
-    Upgrade(starttls_std::Error),
+    Upgrade(transport::Error),
     /// There is TLS, but the certificate does not hold.
     Verification(rustls::Error),
 }
@@ -67,8 +67,8 @@ pub enum ResultType {
     ValidationFailure,
 }
 
-impl From<starttls_std::Error> for Error {
-    fn from(error: starttls_std::Error) -> Self {
+impl From<transport::Error> for Error {
+    fn from(error: transport::Error) -> Self {
         Self::Upgrade(error)
     }
 }
@@ -84,7 +84,7 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Error::Verification(_) => Outcome::Upgraded,
-            Error::Upgrade(starttls_std::Error::Negotiation { source: starttls::Error::Declined(_), .. }) => {
+            Error::Upgrade(transport::Error::Negotiation { source: starttls::Error::Declined(_), .. }) => {
                 Outcome::Plaintext
             }
             _ => Outcome::Failed,
@@ -92,7 +92,7 @@ impl Error {
     }
 
     fn kind(&self) -> Kind {
-        use starttls_std::Error as Upgrade;
+        use transport::Error as Upgrade;
         match self {
             Error::Config(_) => Kind::Config,
             Error::Verification(_) => Kind::Certificate,
@@ -118,7 +118,7 @@ impl Error {
     }
 
     fn message(&self) -> String {
-        use starttls_std::Error as Upgrade;
+        use transport::Error as Upgrade;
         let message = match self {
             // The server's words in it are escaped already.
             Error::Upgrade(Upgrade::Negotiation { source, .. }) => return source.to_string(),
@@ -141,7 +141,7 @@ impl Error {
     }
 
     fn reply(&self) -> Option<String> {
-        let Error::Upgrade(starttls_std::Error::Negotiation { source, .. }) = self else { return None };
+        let Error::Upgrade(transport::Error::Negotiation { source, .. }) = self else { return None };
         match source {
             starttls::Error::Declined(Reason::Refused(reply)) | starttls::Error::Closing(reply) => {
                 Some(reply.to_string())
@@ -156,12 +156,12 @@ impl Error {
     fn tlsrpt(&self, kind: Kind) -> Option<ResultType> {
         match (kind, self) {
             // The session ended before STARTTLS was the matter, or for another reason.
-            (_, Error::Upgrade(starttls_std::Error::Negotiation { source: starttls::Error::Closing(_), .. })) => None,
+            (_, Error::Upgrade(transport::Error::Negotiation { source: starttls::Error::Closing(_), .. })) => None,
             (Kind::NotAdvertised | Kind::Refused, _) => Some(ResultType::NotSupported),
-            (_, Error::Upgrade(starttls_std::Error::Tls(error))) if *error == NOT_ITS_KEY => {
+            (_, Error::Upgrade(transport::Error::Tls(error))) if *error == NOT_ITS_KEY => {
                 Some(ResultType::ValidationFailure)
             }
-            (_, Error::Verification(error) | Error::Upgrade(starttls_std::Error::Tls(error))) => {
+            (_, Error::Verification(error) | Error::Upgrade(transport::Error::Tls(error))) => {
                 Some(verify::result_type(error))
             }
             _ => None,

@@ -1,5 +1,6 @@
 //! Checks the STARTTLS of a server, from the plaintext dialogue to the certificate.
 
+mod arguments;
 mod certificate;
 mod check;
 mod demo;
@@ -9,80 +10,29 @@ mod protocols;
 mod report;
 mod table;
 mod target;
+mod trust;
 mod verify;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use starttls::Escaped;
 
+use arguments::{Arguments, CheckArguments, Command};
+use check::Checker;
 use report::Report;
+use target::Target;
 
 /// Not upgraded, or not verified.
 const CRITICAL: u8 = 2;
 /// Could not tell.
 const UNKNOWN: u8 = 3;
 
-const EXIT_CODES: &str = "\
-Exit codes, as monitoring plugins have them:
-  0  upgraded to TLS, and the certificate is verified
-  1  upgraded and verified, with a warning
-  2  not upgraded, or not verified
-  3  could not tell: no connection, or bad arguments";
-
-/// Checks the STARTTLS of a server, from the plaintext dialogue to the certificate
-#[derive(Parser)]
-#[command(name = "starttls", version, after_help = EXIT_CODES, arg_required_else_help = false)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Upgrade one connection, and report what the server said and how TLS and its certificate look
-    #[command(after_help = EXIT_CODES)]
-    Check(CheckArguments),
-    /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
-    Demo,
-    /// List the protocols, with their names, ports and specifications
-    Protocols,
-}
-
-#[derive(Args)]
-struct CheckArguments {
-    /// HOST, HOST:PORT or PROTOCOL://HOST[:PORT]; an IPv6 address with a port stands in brackets
-    target: String,
-    /// The protocol, by a name that s_client or gnutls-cli has for it [default: told by the port]
-    #[arg(long, value_name = "NAME")]
-    starttls: Option<String>,
-    /// Speak the dialogue in FILE, in lines of send, expect, refuse and skip, for a protocol that has no name here
-    #[arg(long, value_name = "FILE", conflicts_with = "starttls")]
-    script: Option<PathBuf>,
-    /// What to call ourselves in EHLO and LHLO [default: our address]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// The name that the certificate must hold, also sent as SNI [default: the target's host]
-    #[arg(long, value_name = "NAME")]
-    server_name: Option<String>,
-    /// Trust the authorities in this PEM file, instead of the system's
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// How long it all may take
-    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = timeout)]
-    timeout: Duration,
-    /// Report in JSON, one object on one line
-    #[arg(long)]
-    json: bool,
-}
-
 fn main() -> ExitCode {
     match Arguments::try_parse() {
         Ok(Arguments { command: Command::Check(arguments) }) => {
-            let report = check::check(&arguments);
+            let report = check(&arguments);
             let code = report.exit_code();
             if let Some(failure) = &report.failure
                 && code == UNKNOWN
@@ -103,6 +53,21 @@ fn main() -> ExitCode {
         }
         Err(help) => exit(help.print(), 0),
     }
+}
+
+fn check(arguments: &CheckArguments) -> Report {
+    let client = &arguments.client;
+    let target = match client.script {
+        Some(_) => Target::scripted(&arguments.target),
+        None => Target::parse(&arguments.target, client.starttls.as_deref()),
+    };
+    let mut report = Report::new(&arguments.target, target.as_ref().ok().and_then(|target| target.protocol));
+    let prepared = target.map_err(failure::Error::Config).and_then(|target| Ok((Checker::new(client)?, target)));
+    match prepared {
+        Ok((checker, target)) => report = smol::block_on(checker.check(&target)),
+        Err(error) => report.fail(error),
+    }
+    report
 }
 
 /// The exit code, unless what it is about could not be printed.
@@ -146,11 +111,4 @@ fn one_line(error: &clap::Error) -> String {
     let first = first.join(" ");
     let message = first.strip_prefix("error: ").unwrap_or(&first);
     format!("{} (see starttls --help)", Escaped(message.as_bytes()))
-}
-
-fn timeout(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.001..=86400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("not a number of seconds from 0.001 to 86400".to_owned()),
-    }
 }

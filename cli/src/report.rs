@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use rustls::ClientConnection;
 use serde::{Serialize, Serializer};
-use starttls::{Dialogue, Escaped, Negotiation, Required, Side};
+use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 
 use crate::certificate::Certificate;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Error, Failure, Kind};
 use crate::{CRITICAL, UNKNOWN};
 
 /// All that was found out about one target. What the peer had a hand in is escaped, or gets so on its way out.
@@ -71,10 +71,10 @@ pub struct Tls {
 
 impl Report {
     /// The report of a check that has not come to anything yet.
-    pub fn new(target: &str) -> Self {
+    pub fn new(target: &str, protocol: Option<Protocol>) -> Self {
         Self {
             target: Escaped(target.as_bytes()).to_string(),
-            protocol: None,
+            protocol: protocol.map(Protocol::name),
             address: None,
             outcome: Outcome::Failed,
             failure: None,
@@ -83,6 +83,12 @@ impl Report {
             seconds: 0.0,
             server_name: String::new(),
         }
+    }
+
+    /// Ends the check with this error.
+    pub fn fail(&mut self, error: Error) {
+        self.outcome = error.outcome();
+        self.failure = Some(error.into());
     }
 
     pub fn exit_code(&self) -> u8 {

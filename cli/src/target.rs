@@ -8,6 +8,8 @@ use starttls::protocol::UnknownProtocol;
 /// A server, and the protocol that it speaks.
 #[derive(Debug, PartialEq)]
 pub struct Target {
+    /// As it was typed.
+    pub text: String,
     /// `None` if a script stands in for it.
     pub protocol: Option<Protocol>,
     pub host: String,
@@ -33,14 +35,14 @@ impl Target {
                 format!("cannot tell the protocol of {text}: give --starttls with one of {}", known_names())
             })?,
         };
-        Ok(Self { protocol: Some(protocol), host, port: port.unwrap_or(protocol.ports()[0]) })
+        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port: port.unwrap_or(protocol.ports()[0]) })
     }
 
     /// Reads `host:port` or `[v6]:port`, for a dialogue that a script has.
     pub fn scripted(text: &str) -> Result<Self, String> {
         let (host, port) = host_and_port(text)?;
         let port = port.ok_or_else(|| format!("{text} has no port, and a script does not tell one"))?;
-        Ok(Self { protocol: None, host, port })
+        Ok(Self { text: text.to_owned(), protocol: None, host, port })
     }
 }
 

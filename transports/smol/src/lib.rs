@@ -71,12 +71,19 @@ impl Upgrader {
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`], [`Error::Timeout`].
     pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {
+        self.connect_to(&self.resolve(host, port).await?).await
+    }
+
+    /// The addresses of `host`. Resolution blocks, so it has a thread to itself, which is left behind when time is up.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Timeout`].
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
         if let Ok(address) = host.parse::<IpAddr>() {
-            return self.connect_to(&[(address, port).into()]).await;
+            return Ok(vec![(address, port).into()]);
         }
         let resolved = async { Ok(smol::net::resolve((host, port)).await) };
-        let addresses = self.within("resolve", resolved).await?;
-        self.connect_to(&addresses.map_err(|source| Error::Resolve { host: host.to_owned(), source })?).await
+        self.within("resolve", resolved).await?.map_err(|source| Error::Resolve { host: host.to_owned(), source })
     }
 
     /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.

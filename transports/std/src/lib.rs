@@ -69,6 +69,27 @@ impl Upgrader {
         self.connect_to(&self.resolve(host, port)?)
     }
 
+    /// The addresses of `host`. Resolution cannot be interrupted, so it has a thread to itself, which is left behind when
+    /// time is up.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Timeout`].
+    pub fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![(address, port).into()]);
+        }
+        let failed = |source| Error::Resolve { host: host.to_owned(), source };
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let name = host.to_owned();
+        std::thread::Builder::new()
+            .spawn(move || sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter)))
+            .map_err(failed)?;
+        match receiver.recv_timeout(self.left("resolve")?) {
+            Ok(addresses) => addresses.map_err(failed),
+            Err(_) => Err(Error::Timeout { stage: "resolve" }),
+        }
+    }
+
     /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
     ///
     /// # Errors
@@ -163,23 +184,6 @@ impl Upgrader {
         handshake.map_err(Error::during("TLS"))?;
         drop(timed);
         Ok(StreamOwned::new(connection, stream))
-    }
-
-    /// Resolution cannot be interrupted, so it has a thread to itself, which is left behind when time is up.
-    fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![(address, port).into()]);
-        }
-        let failed = |source| Error::Resolve { host: host.to_owned(), source };
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let name = host.to_owned();
-        std::thread::Builder::new()
-            .spawn(move || sender.send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter)))
-            .map_err(failed)?;
-        match receiver.recv_timeout(self.left("resolve")?) {
-            Ok(addresses) => addresses.map_err(failed),
-            Err(_) => Err(Error::Timeout { stage: "resolve" }),
-        }
     }
 
     fn left(&self, stage: &'static str) -> Result<Duration, Error> {
