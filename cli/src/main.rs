@@ -5,6 +5,7 @@ mod certificate;
 mod check;
 mod demo;
 mod failure;
+mod finding;
 mod human;
 mod protocols;
 mod report;
@@ -24,6 +25,8 @@ use check::Checker;
 use report::Report;
 use target::Target;
 
+/// Upgraded and verified, with a warning.
+const WARNING: u8 = 1;
 /// Not upgraded, or not verified.
 const CRITICAL: u8 = 2;
 /// Could not tell.

@@ -8,7 +8,8 @@ use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 
 use crate::certificate::Certificate;
 use crate::failure::{Error, Failure, Kind};
-use crate::{CRITICAL, UNKNOWN};
+use crate::finding::{Finding, Severity};
+use crate::{CRITICAL, UNKNOWN, WARNING};
 
 /// All that was found out about one target. What the peer had a hand in is escaped, or gets so on its way out.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,7 @@ pub struct Report {
     pub tls: Option<Tls>,
     /// From the start of the name resolution to the end of the handshake.
     pub seconds: f64,
+    pub findings: Vec<Finding>,
     /// The name that the certificate was held against.
     #[serde(skip)]
     pub server_name: String,
@@ -81,6 +83,7 @@ impl Report {
             cleartext: Cleartext::default(),
             tls: None,
             seconds: 0.0,
+            findings: Vec::new(),
             server_name: String::new(),
         }
     }
@@ -93,9 +96,13 @@ impl Report {
 
     pub fn exit_code(&self) -> u8 {
         match self.failure.as_ref().map(|failure| failure.kind) {
-            None => 0,
             Some(Kind::Connect | Kind::Config) => UNKNOWN,
             Some(_) => CRITICAL,
+            None => match self.findings.iter().map(|finding| finding.severity).max() {
+                None | Some(Severity::Info) => 0,
+                Some(Severity::Warning) => WARNING,
+                Some(Severity::Critical) => CRITICAL,
+            },
         }
     }
 }
