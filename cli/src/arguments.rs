@@ -12,6 +12,17 @@ Exit codes, as monitoring plugins have them:
   2  not upgraded, or not verified
   3  could not tell: no connection, or bad arguments";
 
+const CONNECT_HELP: &str = "\
+Examples:
+  starttls connect smtp://mail.example:587
+  printf 'QUIT\\r\\n' | starttls connect --quiet smtp://mail.example
+
+Bytes pass unchanged, in both directions at once. At a terminal, each line that is typed is sent with CR LF, and control
+characters of the server's are shown escaped. No letter at the start of a line means anything. The end of the input is
+told to the server, whose answers are awaited until it closes.
+
+Exit codes: as of check; 2 as well if the server cut the connection off.";
+
 /// Checks the STARTTLS of a server, from the plaintext dialogue to the certificate
 #[derive(Parser)]
 #[command(name = "starttls", version, after_help = EXIT_CODES, arg_required_else_help = false)]
@@ -25,6 +36,9 @@ pub enum Command {
     /// Upgrade one connection, and report what the server said and how TLS and its certificate look
     #[command(after_help = EXIT_CODES)]
     Check(CheckArguments),
+    /// Upgrade one connection, then join it with standard input and output, as s_client does
+    #[command(after_help = CONNECT_HELP)]
+    Connect(ConnectArguments),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
     /// List the protocols, with their names, ports and specifications
@@ -40,6 +54,23 @@ pub struct CheckArguments {
     /// Report in JSON, one object on one line
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ConnectArguments {
+    /// HOST:PORT or PROTOCOL://HOST[:PORT]; an IPv6 address with a port stands in brackets
+    pub target: String,
+    #[command(flatten)]
+    pub client: ClientArguments,
+    /// Send CR LF for each LF of the input, as is done anyway for what is typed at a terminal
+    #[arg(long)]
+    pub crlf: bool,
+    /// No report on stderr, but for failures
+    #[arg(long)]
+    pub quiet: bool,
+    /// Go on although the certificate does not verify: there may be anybody at the other end
+    #[arg(long)]
+    pub unverified: bool,
 }
 
 /// How to reach a server, what to say to it, and what to expect of its TLS: the same for all that connects.

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use smol::io::AsyncWriteExt;
+use smol::net::TcpStream;
 use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, transport};
-use starttls_smol::Upgrader;
+use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::ClientArguments;
 use crate::failure::Error;
@@ -43,18 +44,41 @@ impl Checker {
 
     /// Checks one server. Whatever goes wrong is in the report.
     pub async fn check(&self, target: &Target) -> Report {
-        let mut report = Report::new(&target.text, target.protocol);
-        let started = Instant::now();
-        let result = self.upgrade(target, &mut report).await;
-        report.seconds = started.elapsed().as_secs_f64();
-        match result {
-            Ok(()) => report.outcome = Outcome::Upgraded,
-            Err(error) => report.fail(error),
+        let (report, tls) = self.connect(target).await;
+        if let Some(mut tls) = tls {
+            // A farewell, for the server's log: there is nothing left that could fail.
+            let _ = tls.close().await;
         }
         report
     }
 
-    async fn upgrade(&self, target: &Target, report: &mut Report) -> Result<(), Error> {
+    /// The same, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
+    pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
+        let mut report = Report::new(&target.text, target.protocol);
+        let started = Instant::now();
+        let upgraded = self.upgrade(target, &mut report).await;
+        report.seconds = started.elapsed().as_secs_f64();
+        match upgraded {
+            Ok((tls, error)) => {
+                report.outcome = Outcome::Upgraded;
+                if let Some(error) = error {
+                    report.fail(Error::Verification(error));
+                }
+                (report, Some(tls))
+            }
+            Err(error) => {
+                report.fail(error);
+                (report, None)
+            }
+        }
+    }
+
+    /// The upgrade, and what is wrong with the certificate.
+    async fn upgrade(
+        &self,
+        target: &Target,
+        report: &mut Report,
+    ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
         report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
         let server_name = ServerName::try_from(report.server_name.clone())
             .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
@@ -81,11 +105,9 @@ impl Checker {
         let awaiting = negotiation.awaiting();
         let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
 
-        let mut tls = upgrader.handshake(stream, upgrade).await?;
+        let tls = upgrader.handshake(stream, upgrade).await?;
         report.tls = Some(Tls::new(tls.connection(), recorder.error().map(verify::words)));
-        // A farewell, for the server's log: there is nothing left that could fail.
-        let _ = tls.close().await;
-        recorder.error().map_or(Ok(()), |error| Err(Error::Verification(error.clone())))
+        Ok((tls, recorder.error().cloned()))
     }
 
     fn dialogue(&self, target: &Target, name: &str, domain: &str) -> Result<Box<dyn Dialogue + Send>, Error> {

@@ -117,7 +117,7 @@ impl Error {
         }
     }
 
-    fn message(&self) -> String {
+    pub fn message(&self) -> String {
         use transport::Error as Upgrade;
         let message = match self {
             // The server's words in it are escaped already.

@@ -3,6 +3,7 @@
 mod arguments;
 mod certificate;
 mod check;
+mod connect;
 mod demo;
 mod failure;
 mod finding;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use starttls::Escaped;
 
-use arguments::{Arguments, CheckArguments, Command};
+use arguments::{Arguments, CheckArguments, ClientArguments, Command};
 use check::Checker;
 use report::Report;
 use target::Target;
@@ -36,14 +37,10 @@ fn main() -> ExitCode {
     match Arguments::try_parse() {
         Ok(Arguments { command: Command::Check(arguments) }) => {
             let report = check(&arguments);
-            let code = report.exit_code();
-            if let Some(failure) = &report.failure
-                && code == UNKNOWN
-            {
-                complain(&failure.message);
-            }
-            exit(print_report(&report, arguments.json), code)
+            complain_of_nothing_to_report(&report);
+            exit(print_report(&report, arguments.json), report.exit_code())
         }
+        Ok(Arguments { command: Command::Connect(arguments) }) => connect::run(&arguments).into(),
         Ok(Arguments { command: Command::Demo }) => {
             let demo = demo::run();
             let code = if demo.failures.is_empty() { 0 } else { CRITICAL };
@@ -59,18 +56,33 @@ fn main() -> ExitCode {
 }
 
 fn check(arguments: &CheckArguments) -> Report {
-    let client = &arguments.client;
-    let target = match client.script {
-        Some(_) => Target::scripted(&arguments.target),
-        None => Target::parse(&arguments.target, client.starttls.as_deref()),
-    };
-    let mut report = Report::new(&arguments.target, target.as_ref().ok().and_then(|target| target.protocol));
-    let prepared = target.map_err(failure::Error::Config).and_then(|target| Ok((Checker::new(client)?, target)));
-    match prepared {
-        Ok((checker, target)) => report = smol::block_on(checker.check(&target)),
-        Err(error) => report.fail(error),
+    match prepare(&arguments.target, &arguments.client) {
+        Ok((checker, target)) => smol::block_on(checker.check(&target)),
+        Err(report) => *report,
     }
-    report
+}
+
+/// What is to be checked, and what checks it; or the report that this is impossible.
+fn prepare(text: &str, client: &ClientArguments) -> Result<(Checker, Target), Box<Report>> {
+    let target = match client.script {
+        Some(_) => Target::scripted(text),
+        None => Target::parse(text, client.starttls.as_deref()),
+    };
+    let mut report = Report::new(text, target.as_ref().ok().and_then(|target| target.protocol));
+    let prepared = target.map_err(failure::Error::Config).and_then(|target| Ok((Checker::new(client)?, target)));
+    prepared.map_err(|error| {
+        report.fail(error);
+        report.into()
+    })
+}
+
+/// What failed before anybody was spoken to is told in one line.
+fn complain_of_nothing_to_report(report: &Report) {
+    if let Some(failure) = &report.failure
+        && report.exit_code() == UNKNOWN
+    {
+        complain(&failure.message);
+    }
 }
 
 /// The exit code, unless what it is about could not be printed.
