@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 const EXIT_CODES: &str = "\
 Exit codes, as monitoring plugins have them:
@@ -22,6 +23,17 @@ characters of the server's are shown escaped. No letter at the start of a line m
 told to the server, whose answers are awaited until it closes.
 
 Exit codes: as of check; 2 as well if the server cut the connection off.";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  . <(starttls completions bash)
+  starttls completions zsh > ~/.zfunc/_starttls
+  starttls completions fish > ~/.config/fish/completions/starttls.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  starttls man | man -l -
+  starttls man check > /usr/local/share/man/man1/starttls-check.1";
 
 /// Checks the STARTTLS of a server, from the plaintext dialogue to the certificate
 #[derive(Parser)]
@@ -43,6 +55,18 @@ pub enum Command {
     Demo,
     /// List the protocols, with their names, ports and specifications
     Protocols,
+    /// Print the completions for a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, for man
+    #[command(after_help = MAN_HELP)]
+    Man {
+        /// The subcommand whose page it is to be [default: that of starttls itself]
+        subcommand: Option<String>,
+    },
 }
 
 #[derive(Args)]

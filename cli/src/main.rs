@@ -5,6 +5,7 @@ mod certificate;
 mod check;
 mod connect;
 mod demo;
+mod documents;
 mod failure;
 mod finding;
 mod human;
@@ -44,9 +45,17 @@ fn main() -> ExitCode {
         Ok(Arguments { command: Command::Demo }) => {
             let demo = demo::run();
             let code = if demo.failures.is_empty() { 0 } else { CRITICAL };
-            exit(print(&demo.to_string()), code)
+            exit(print(demo.to_string().as_bytes()), code)
         }
-        Ok(Arguments { command: Command::Protocols }) => exit(print(&protocols::list()), 0),
+        Ok(Arguments { command: Command::Protocols }) => exit(print(protocols::list().as_bytes()), 0),
+        Ok(Arguments { command: Command::Completions { shell } }) => exit(print(&documents::completions(shell)), 0),
+        Ok(Arguments { command: Command::Man { subcommand } }) => match documents::manual(subcommand.as_deref()) {
+            Some(page) => exit(page.and_then(|page| print(&page)), 0),
+            None => {
+                complain(&format!("there is no subcommand {}", Escaped(subcommand.unwrap_or_default().as_bytes())));
+                UNKNOWN.into()
+            }
+        },
         Err(error) if error.use_stderr() => {
             complain(&one_line(&error));
             UNKNOWN.into()
@@ -99,18 +108,18 @@ fn exit(printed: io::Result<()>, code: u8) -> ExitCode {
 
 fn print_report(report: &Report, json: bool) -> io::Result<()> {
     if json {
-        print(&format!("{}\n", serde_json::to_string(report)?))
+        print(format!("{}\n", serde_json::to_string(report)?).as_bytes())
     } else if report.exit_code() == UNKNOWN {
         // The line on stderr has said it all.
         Ok(())
     } else {
-        print(&report.to_string())
+        print(report.to_string().as_bytes())
     }
 }
 
-fn print(text: &str) -> io::Result<()> {
+fn print(text: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(text)?;
     stdout.flush()
 }
 
