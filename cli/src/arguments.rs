@@ -13,6 +13,13 @@ Exit codes, as monitoring plugins have them:
   2  not upgraded, or not verified
   3  could not tell: no connection, or bad arguments";
 
+const CHECK_HELP: &str = "\
+Examples:
+  starttls check smtp://mail.example:587
+  starttls check mail.example                   which port of it upgrades, or has TLS from the first byte?
+
+Exit codes: see starttls --help; of several ports, the worst of those that answered.";
+
 const CONNECT_HELP: &str = "\
 Examples:
   starttls connect smtp://mail.example:587
@@ -46,7 +53,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     /// Upgrade one connection, and report what the server said and how TLS and its certificate look
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = CHECK_HELP)]
     Check(CheckArguments),
     /// Upgrade one connection, then join it with standard input and output, as s_client does
     #[command(after_help = CONNECT_HELP)]
@@ -71,11 +78,12 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct CheckArguments {
-    /// HOST, HOST:PORT or PROTOCOL://HOST[:PORT]; an IPv6 address with a port stands in brackets
+    /// HOST:PORT or PROTOCOL://HOST[:PORT], or HOST alone, to try the well-known ports of all protocols; an IPv6 address
+    /// with a port stands in brackets
     pub target: String,
     #[command(flatten)]
     pub client: ClientArguments,
-    /// Report in JSON, one object on one line
+    /// Report in JSON, one object on one line for each port that was tried
     #[arg(long)]
     pub json: bool,
 }

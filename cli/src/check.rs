@@ -15,6 +15,7 @@ use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::ClientArguments;
 use crate::failure::Error;
+use crate::implicit::Implicit;
 use crate::report::{Cleartext, Outcome, Report, Tls};
 use crate::target::Target;
 use crate::trust::Trust;
@@ -55,6 +56,7 @@ impl Checker {
     /// The same, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
     pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
         let mut report = Report::new(&target.text, target.protocol);
+        report.implicit = target.implicit;
         let started = Instant::now();
         let upgraded = self.upgrade(target, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
@@ -112,6 +114,7 @@ impl Checker {
 
     fn dialogue(&self, target: &Target, name: &str, domain: &str) -> Result<Box<dyn Dialogue + Send>, Error> {
         match (&self.script, target.protocol) {
+            _ if target.implicit => Ok(Box::new(Implicit)),
             (Some(script), _) => Ok(Box::new(script.parse::<Script>().map_err(config_error)?)),
             (None, Some(protocol)) => {
                 let client = Client { name, domain, seed: self.trust.random()?, knobs: Knobs::default() };

@@ -9,8 +9,10 @@ mod documents;
 mod failure;
 mod finding;
 mod human;
+mod implicit;
 mod protocols;
 mod report;
+mod sweep;
 mod table;
 mod target;
 mod trust;
@@ -25,6 +27,7 @@ use starttls::Escaped;
 use arguments::{Arguments, CheckArguments, ClientArguments, Command};
 use check::Checker;
 use report::Report;
+use sweep::Sweep;
 use target::Target;
 
 /// Upgraded and verified, with a warning.
@@ -36,11 +39,7 @@ const UNKNOWN: u8 = 3;
 
 fn main() -> ExitCode {
     match Arguments::try_parse() {
-        Ok(Arguments { command: Command::Check(arguments) }) => {
-            let report = check(&arguments);
-            complain_of_nothing_to_report(&report);
-            exit(print_report(&report, arguments.json), report.exit_code())
-        }
+        Ok(Arguments { command: Command::Check(arguments) }) => check(&arguments),
         Ok(Arguments { command: Command::Connect(arguments) }) => connect::run(&arguments).into(),
         Ok(Arguments { command: Command::Demo }) => {
             let demo = demo::run();
@@ -64,10 +63,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(arguments: &CheckArguments) -> Report {
-    match prepare(&arguments.target, &arguments.client) {
-        Ok((checker, target)) => smol::block_on(checker.check(&target)),
-        Err(report) => *report,
+fn check(arguments: &CheckArguments) -> ExitCode {
+    let (text, client) = (&arguments.target, &arguments.client);
+    if client.script.is_none()
+        && client.starttls.is_none()
+        && let Some(host) = target::bare_host(text)
+    {
+        let targets = sweep::ports(&host);
+        return match Checker::new(client) {
+            Ok(checker) => report_all(&Sweep::run(&checker, &targets, true), arguments.json),
+            Err(error) => report(&Report::failed(text, None, error), arguments.json),
+        };
+    }
+    match prepare(text, client) {
+        Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), arguments.json),
+        Err(failed) => report(&failed, arguments.json),
     }
 }
 
@@ -77,12 +87,29 @@ fn prepare(text: &str, client: &ClientArguments) -> Result<(Checker, Target), Bo
         Some(_) => Target::scripted(text),
         None => Target::parse(text, client.starttls.as_deref()),
     };
-    let mut report = Report::new(text, target.as_ref().ok().and_then(|target| target.protocol));
+    let protocol = target.as_ref().ok().and_then(|target| target.protocol);
     let prepared = target.map_err(failure::Error::Config).and_then(|target| Ok((Checker::new(client)?, target)));
-    prepared.map_err(|error| {
-        report.fail(error);
-        report.into()
-    })
+    prepared.map_err(|error| Report::failed(text, protocol, error).into())
+}
+
+fn report(report: &Report, json: bool) -> ExitCode {
+    complain_of_nothing_to_report(report);
+    exit(print_report(report, json), report.exit_code())
+}
+
+fn report_all(sweep: &Sweep, json: bool) -> ExitCode {
+    let complaint = sweep.complaint();
+    if let Some(complaint) = &complaint {
+        complain(complaint);
+    }
+    let printed = if json {
+        sweep.reports.iter().try_for_each(|report| print_report(report, true))
+    } else if complaint.is_some() {
+        Ok(())
+    } else {
+        print(sweep.to_string().as_bytes())
+    };
+    exit(printed, sweep.exit_code())
 }
 
 /// What failed before anybody was spoken to is told in one line.

@@ -26,6 +26,8 @@ pub struct Report {
     /// From the start of the name resolution to the end of the handshake.
     pub seconds: f64,
     pub findings: Vec<Finding>,
+    /// Whether there was to be TLS from the first byte.
+    pub implicit: bool,
     /// The name that the certificate was held against.
     #[serde(skip)]
     pub server_name: String,
@@ -84,8 +86,16 @@ impl Report {
             tls: None,
             seconds: 0.0,
             findings: Vec::new(),
+            implicit: false,
             server_name: String::new(),
         }
+    }
+
+    /// The report of a check that never began.
+    pub fn failed(target: &str, protocol: Option<Protocol>, error: Error) -> Self {
+        let mut report = Self::new(target, protocol);
+        report.fail(error);
+        report
     }
 
     /// Ends the check with this error.

@@ -14,6 +14,8 @@ pub struct Target {
     pub protocol: Option<Protocol>,
     pub host: String,
     pub port: u16,
+    /// Whether there is TLS from the first byte, and no dialogue before it.
+    pub implicit: bool,
 }
 
 impl Target {
@@ -35,15 +37,27 @@ impl Target {
                 format!("cannot tell the protocol of {text}: give --starttls with one of {}", known_names())
             })?,
         };
-        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port: port.unwrap_or(protocol.ports()[0]) })
+        let port = port.unwrap_or(protocol.ports()[0]);
+        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port, implicit: false })
     }
 
     /// Reads `host:port` or `[v6]:port`, for a dialogue that a script has.
     pub fn scripted(text: &str) -> Result<Self, String> {
         let (host, port) = host_and_port(text)?;
         let port = port.ok_or_else(|| format!("{text} has no port, and a script does not tell one"))?;
-        Ok(Self { text: text.to_owned(), protocol: None, host, port })
+        Ok(Self { text: text.to_owned(), protocol: None, host, port, implicit: false })
     }
+
+    /// One of the well-known ports of a host.
+    pub fn at(host: &str, port: u16, protocol: Protocol, implicit: bool) -> Self {
+        let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Self { text, protocol: Some(protocol), host: host.to_owned(), port, implicit }
+    }
+}
+
+/// The host, if `text` is nothing else.
+pub fn bare_host(text: &str) -> Option<String> {
+    host_and_port(text).ok().filter(|(_, port)| port.is_none()).map(|(host, _)| host)
 }
 
 fn protocol(name: &str) -> Result<Protocol, String> {
@@ -124,6 +138,18 @@ mod tests {
         for (text, starttls, protocol, host, port) in cases {
             assert_eq!(parsed(text, starttls), (protocol, host.to_owned(), port), "{text} {starttls:?}");
         }
+    }
+
+    #[test]
+    fn a_host_is_bare_without_protocol_and_port() {
+        for (text, host) in [("mail.example", "mail.example"), ("::1", "::1"), ("[::1]", "::1")] {
+            assert_eq!(bare_host(text).as_deref(), Some(host));
+        }
+        for text in ["mail.example:25", "[::1]:25", "smtp://mail.example", "", "mail example"] {
+            assert_eq!(bare_host(text), None, "{text}");
+        }
+        assert_eq!(Target::at("::1", 25, Protocol::Smtp, false), Target::parse("[::1]:25", None).unwrap());
+        assert_eq!(Target::at("a.example", 25, Protocol::Smtp, false), Target::parse("a.example:25", None).unwrap());
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Run {
         serde_json::from_str(&self.stdout).expect("JSON")
     }
 
+    /// The JSON, an object a line.
+    pub fn reports(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
     /// The one line that the tool is to complain with, and nothing else.
     pub fn complaint(&self) -> &str {
         assert!(self.stderr.starts_with("starttls: "), "{}", self.stderr);
@@ -76,7 +81,7 @@ pub fn check_human(protocol: &str, server: &Server, authority: &Authority) -> Ru
     tool().args(arguments(protocol, server, authority)).output().expect("the tool starts").into()
 }
 
-fn ca_file(authority: &Authority) -> PathBuf {
+pub fn ca_file(authority: &Authority) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("ca-{}-{number}.pem", std::process::id()));
@@ -86,9 +91,14 @@ fn ca_file(authority: &Authority) -> PathBuf {
 
 /// A server that plays the transcript of this name, with TLS as `config` has it.
 pub fn replay(name: &str, config: Arc<ServerConfig>) -> Server {
+    Server::start(player(name, config)).expect("a free port")
+}
+
+/// What such a server does.
+pub fn player(name: &str, config: Arc<ServerConfig>) -> impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static {
     let all = Protocol::all().flat_map(Transcript::all);
     let transcript = all.into_iter().find(|transcript| transcript.name == name).expect(name);
-    Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port")
+    move |stream| play(stream, &transcript, config.clone())
 }
 
 /// A server of `protocol` with TLS for localhost, flawed or not.
