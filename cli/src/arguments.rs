@@ -1,5 +1,6 @@
 //! The command line. Completions and the manual page are made from it as well.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,11 @@ const CHECK_HELP: &str = "\
 Examples:
   starttls check smtp://mail.example:587
   starttls check mail.example                   which port of it upgrades, or has TLS from the first byte?
+  starttls check --mx example.org               does all mail for this domain travel encrypted?
+
+The DNS names the mail servers, and nothing here proves that it is right: their certificates are held against names that
+an attacker on the path to the DNS could have chosen, unless the DNS server validates DNSSEC. MTA-STS and DANE, which
+senders use against that, are not looked at.
 
 Exit codes: see starttls --help; of several ports, the worst of those that answered.";
 
@@ -83,7 +89,10 @@ pub struct CheckArguments {
     pub target: String,
     #[command(flatten)]
     pub client: ClientArguments,
-    /// Report in JSON, one object on one line for each port that was tried
+    /// Check the mail servers of TARGET, which is a domain; on port 25, if it has none behind it
+    #[arg(long, conflicts_with_all = ["starttls", "script"])]
+    pub mx: bool,
+    /// Report in JSON, one object on one line for each server and port that was tried
     #[arg(long)]
     pub json: bool,
 }
@@ -120,6 +129,9 @@ pub struct ClientArguments {
     /// How long it all may take
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = timeout)]
     pub timeout: Duration,
+    /// Ask this DNS server for addresses and MX records, instead of the system's
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = resolver)]
+    pub resolver: Option<SocketAddr>,
     #[command(flatten)]
     pub tls: TlsArguments,
 }
@@ -133,6 +145,11 @@ pub struct TlsArguments {
     /// Trust the authorities in this PEM file, instead of the system's
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+}
+
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>();
+    address.or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53))).map_err(|_| "not an IP address".to_owned())
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -10,14 +10,15 @@ use rustls::pki_types::ServerName;
 use smol::io::AsyncWriteExt;
 use smol::net::TcpStream;
 use starttls::protocol::{Client, Knobs, Script};
-use starttls::{Dialogue, Negotiation, transport};
+use starttls::{Dialogue, Negotiation, Protocol, transport};
 use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::ClientArguments;
+use crate::dns::Resolver;
 use crate::failure::Error;
 use crate::implicit::Implicit;
 use crate::report::{Cleartext, Outcome, Report, Tls};
-use crate::target::Target;
+use crate::target::{Target, host_name};
 use crate::trust::Trust;
 use crate::verify;
 
@@ -28,6 +29,8 @@ pub struct Checker {
     script: Option<String>,
     name: Option<String>,
     server_name: Option<String>,
+    /// If it is not the system's.
+    resolver: Option<Resolver>,
     timeout: Duration,
 }
 
@@ -39,8 +42,29 @@ impl Checker {
             script: arguments.script.as_deref().map(script_in).transpose()?,
             name: arguments.name.clone(),
             server_name: arguments.tls.server_name.clone(),
+            resolver: arguments.resolver.map(Resolver::new),
             timeout: arguments.timeout,
         })
+    }
+
+    /// The mail servers of the target, which is a domain. The time that it takes to ask is gone for their checks.
+    pub async fn mail_servers(&mut self, target: &Target) -> Result<Vec<Target>, Error> {
+        let started = Instant::now();
+        let system;
+        let resolver = match &self.resolver {
+            Some(resolver) => resolver,
+            None => {
+                system = Resolver::system()
+                    .map_err(|error| Error::Config(format!("cannot read /etc/resolv.conf: {error}: use --resolver")))?;
+                &system
+            }
+        };
+        let hosts = resolver.mail_servers(&target.host, started + self.timeout).await?;
+        self.timeout = self.timeout.saturating_sub(started.elapsed());
+        for host in &hosts {
+            host_name(host).map_err(Error::Config)?;
+        }
+        Ok(hosts.iter().map(|host| Target::at(host, target.port, Protocol::Smtp, false)).collect())
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
@@ -95,7 +119,14 @@ impl Checker {
                 // The receiver lives as long as the upgrader.
                 let _ = sender.send((side, bytes.to_vec()));
             });
-        let mut stream = upgrader.connect(&target.host, target.port).await?;
+        let addresses = match &self.resolver {
+            None => upgrader.resolve(&target.host, target.port).await?,
+            Some(resolver) => {
+                let addresses = resolver.addresses(&target.host, Instant::now() + self.timeout).await?;
+                addresses.into_iter().map(|address| (address, target.port).into()).collect()
+            }
+        };
+        let mut stream = upgrader.connect_to(&addresses).await?;
         report.address = stream.peer_addr().ok();
         let own = stream.local_addr().map_err(config_error)?.ip();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));

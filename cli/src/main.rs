@@ -5,6 +5,7 @@ mod certificate;
 mod check;
 mod connect;
 mod demo;
+mod dns;
 mod documents;
 mod failure;
 mod finding;
@@ -64,21 +65,29 @@ fn main() -> ExitCode {
 }
 
 fn check(arguments: &CheckArguments) -> ExitCode {
-    let (text, client) = (&arguments.target, &arguments.client);
-    if client.script.is_none()
-        && client.starttls.is_none()
-        && let Some(host) = target::bare_host(text)
-    {
-        let targets = sweep::ports(&host);
-        return match Checker::new(client) {
-            Ok(checker) => report_all(&Sweep::run(&checker, &targets, true), arguments.json),
-            Err(error) => report(&Report::failed(text, None, error), arguments.json),
+    let (text, client, json) = (&arguments.target, &arguments.client, arguments.json);
+    let bare = if client.script.is_none() && client.starttls.is_none() { target::bare_host(text) } else { None };
+    let swept = if arguments.mx {
+        mail_servers(text, client)
+    } else if let Some(host) = bare {
+        Checker::new(client).map(|checker| Sweep::run(&checker, &sweep::ports(&host), true))
+    } else {
+        return match prepare(text, client) {
+            Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), json),
+            Err(failed) => report(&failed, json),
         };
+    };
+    match swept {
+        Ok(sweep) => report_all(&sweep, json),
+        Err(error) => report(&Report::failed(text, None, error), json),
     }
-    match prepare(text, client) {
-        Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), arguments.json),
-        Err(failed) => report(&failed, arguments.json),
-    }
+}
+
+fn mail_servers(domain: &str, client: &ClientArguments) -> Result<Sweep, failure::Error> {
+    let domain = Target::parse(domain, Some("smtp")).map_err(failure::Error::Config)?;
+    let mut checker = Checker::new(client)?;
+    let targets = smol::block_on(checker.mail_servers(&domain))?;
+    Ok(Sweep::run(&checker, &targets, false))
 }
 
 /// What is to be checked, and what checks it; or the report that this is impossible.
@@ -104,7 +113,7 @@ fn report_all(sweep: &Sweep, json: bool) -> ExitCode {
     }
     let printed = if json {
         sweep.reports.iter().try_for_each(|report| print_report(report, true))
-    } else if complaint.is_some() {
+    } else if complaint.is_some() && sweep.guessed {
         Ok(())
     } else {
         print(sweep.to_string().as_bytes())

@@ -57,7 +57,8 @@ impl Sweep {
         let failure = self.reports.iter().find_map(|report| report.failure.as_ref())?;
         match failure.stage {
             _ if self.exit_code() != UNKNOWN => None,
-            "connect" if self.guessed => Some(format!("nobody answers at any of {} ports", self.reports.len())),
+            _ if !self.guessed => Some("no mail server answers".to_owned()),
+            "connect" => Some(format!("nobody answers at any of {} ports", self.reports.len())),
             _ => Some(failure.message.clone()),
         }
     }

@@ -60,6 +60,15 @@ pub fn bare_host(text: &str) -> Option<String> {
     host_and_port(text).ok().filter(|(_, port)| port.is_none()).map(|(host, _)| host)
 }
 
+/// Refuses what no host is called, also if the DNS says so.
+pub fn host_name(text: &str) -> Result<(), String> {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
+        Ok(())
+    } else {
+        Err(format!("{text} is not a host: use ASCII letters (xn-- for others), digits and .-_"))
+    }
+}
+
 fn protocol(name: &str) -> Result<Protocol, String> {
     name.parse().map_err(|error| match error {
         UnknownProtocol::NoUpgrade { .. } => error.to_string(),
@@ -91,9 +100,7 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
         if host.is_empty() {
             return Err("the target has no host".to_owned());
         }
-        if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
-            return Err(format!("{host} is not a host: use ASCII letters (xn-- for others), digits and .-_"));
-        }
+        host_name(host)?;
         (host, port)
     };
     Ok((host.to_owned(), port.map(number).transpose()?))
