@@ -79,22 +79,21 @@ impl Display for Sweep {
 }
 
 fn row(report: &Report) -> [String; HEADER.len()] {
-    let how = if report.implicit { "implicit TLS" } else { "STARTTLS" };
-    let (version, verified) = match &report.tls {
-        Some(tls) => (tls.version.as_deref().unwrap_or_default().replace("TLSv", ""), tls.verified),
-        None => (String::new(), false),
+    let (how, good, bad) = if report.implicit {
+        ("implicit TLS", "TLS", "NO TLS".to_owned())
+    } else {
+        let stage = report.failure.as_ref().map_or("", |failure| failure.stage);
+        ("STARTTLS", "upgraded", format!("NOT UPGRADED at {stage}"))
     };
-    let verified = match (&report.tls, verified) {
-        (None, _) => "",
-        (Some(_), true) => "yes",
-        (Some(_), false) => "NO",
+    let (version, verified) = match &report.tls {
+        Some(tls) => (tls.version.as_deref().unwrap_or_default(), if tls.verified { "yes" } else { "NO" }),
+        None => ("", ""),
     };
     let result = match &report.failure {
-        None => "upgraded".to_owned(),
-        Some(failure) if report.tls.is_some() => failure.message.clone(),
-        Some(failure) if failure.kind == Kind::Connect => failure.message.clone(),
-        Some(failure) => format!("NOT UPGRADED at {}: {}", failure.stage, failure.message),
+        None => good.to_owned(),
+        Some(failure) if report.tls.is_some() || failure.kind == Kind::Connect => failure.message.clone(),
+        Some(failure) => format!("{bad}: {}", failure.message),
     };
     let protocol = report.protocol.unwrap_or_default();
-    [&report.target, protocol, how, &version, verified, &result].map(str::to_owned)
+    [&report.target, protocol, how, version.trim_start_matches("TLSv"), verified, &result].map(str::to_owned)
 }
