@@ -59,6 +59,9 @@ pub struct ClientArguments {
     pub timeout: Duration,
     #[command(flatten)]
     pub tls: TlsArguments,
+    /// Ask for the capabilities before the upgrade, where the protocol does not need it, and report them
+    #[arg(long)]
+    pub ask: bool,
 }
 
 /// What to expect of TLS.

@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use smol::io::AsyncWriteExt;
+use smol::net::TcpStream;
 use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, transport};
-use starttls_smol::Upgrader;
+use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::ClientArguments;
 use crate::failure::Error;
 use crate::report::{Cleartext, Outcome, Report, Tls};
+use crate::session;
+use crate::session::capabilities::Speech;
 use crate::target::Target;
 use crate::trust::Trust;
 use crate::verify;
@@ -27,6 +30,8 @@ pub struct Checker {
     name: Option<String>,
     server_name: Option<String>,
     timeout: Duration,
+    ask: bool,
+    goes_on: bool,
 }
 
 impl Checker {
@@ -38,23 +43,58 @@ impl Checker {
             name: arguments.name.clone(),
             server_name: arguments.tls.server_name.clone(),
             timeout: arguments.timeout,
+            ask: arguments.ask,
+            goes_on: false,
         })
+    }
+
+    /// Makes every check go on after TLS: it greets again.
+    #[must_use]
+    pub fn going_on(self) -> Self {
+        Self { goes_on: true, ..self }
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
     pub async fn check(&self, target: &Target) -> Report {
-        let mut report = Report::new(&target.text, target.protocol);
-        let started = Instant::now();
-        let result = self.upgrade(target, &mut report).await;
-        report.seconds = started.elapsed().as_secs_f64();
-        match result {
-            Ok(()) => report.outcome = Outcome::Upgraded,
-            Err(error) => report.fail(error),
+        let deadline = Instant::now() + self.timeout;
+        let (mut report, tls) = self.connect(target).await;
+        if let Some(mut tls) = tls {
+            if let (true, Some(speech)) = (self.goes_on, target.protocol.and_then(Speech::of)) {
+                session::resume(speech, &mut tls, deadline, &mut report).await;
+            }
+            // A farewell, for the server's log: there is nothing left that could fail.
+            let _ = tls.close().await;
         }
         report
     }
 
-    async fn upgrade(&self, target: &Target, report: &mut Report) -> Result<(), Error> {
+    /// The same, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
+    pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
+        let mut report = Report::new(&target.text, target.protocol);
+        let started = Instant::now();
+        let upgraded = self.upgrade(target, &mut report).await;
+        report.seconds = started.elapsed().as_secs_f64();
+        match upgraded {
+            Ok((tls, error)) => {
+                report.outcome = Outcome::Upgraded;
+                if let Some(error) = error {
+                    report.fail(Error::Verification(error));
+                }
+                (report, Some(tls))
+            }
+            Err(error) => {
+                report.fail(error);
+                (report, None)
+            }
+        }
+    }
+
+    /// The upgrade, and what is wrong with the certificate.
+    async fn upgrade(
+        &self,
+        target: &Target,
+        report: &mut Report,
+    ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
         report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
         let server_name = ServerName::try_from(report.server_name.clone())
             .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
@@ -77,22 +117,24 @@ impl Checker {
         let mut negotiation = Negotiation::required(self.dialogue(target, &name, &report.server_name)?);
         let negotiated = upgrader.negotiate(&mut stream, &mut negotiation).await;
         report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+        if let Some(speech) = target.protocol.and_then(Speech::of) {
+            session::look_at_offers(speech, report.address.is_some_and(|server| server.ip() == own), report);
+        }
         negotiated?;
         let awaiting = negotiation.awaiting();
         let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
 
-        let mut tls = upgrader.handshake(stream, upgrade).await?;
+        let tls = upgrader.handshake(stream, upgrade).await?;
         report.tls = Some(Tls::new(tls.connection(), recorder.error().map(verify::words)));
-        // A farewell, for the server's log: there is nothing left that could fail.
-        let _ = tls.close().await;
-        recorder.error().map_or(Ok(()), |error| Err(Error::Verification(error.clone())))
+        Ok((tls, recorder.error().cloned()))
     }
 
     fn dialogue(&self, target: &Target, name: &str, domain: &str) -> Result<Box<dyn Dialogue + Send>, Error> {
         match (&self.script, target.protocol) {
             (Some(script), _) => Ok(Box::new(script.parse::<Script>().map_err(config_error)?)),
             (None, Some(protocol)) => {
-                let client = Client { name, domain, seed: self.trust.random()?, knobs: Knobs::default() };
+                let knobs = Knobs { ask: self.ask, ..Knobs::default() };
+                let client = Client { name, domain, seed: self.trust.random()?, knobs };
                 protocol.dialogue(&client).map_err(config_error)
             }
             (None, None) => Err(Error::Config("there is neither a protocol nor a script".to_owned())),

@@ -20,6 +20,9 @@ impl Display for Report {
         if let Some(tls) = &self.tls {
             connection(f, tls)?;
         }
+        if let Some(session) = &self.session {
+            write!(f, "{session}")?;
+        }
         self.verdict(f)
     }
 }

@@ -9,6 +9,7 @@ mod finding;
 mod human;
 mod protocols;
 mod report;
+mod session;
 mod table;
 mod target;
 mod trust;
@@ -67,7 +68,7 @@ fn check(arguments: &CheckArguments) -> Report {
     let mut report = Report::new(&arguments.target, target.as_ref().ok().and_then(|target| target.protocol));
     let prepared = target.map_err(failure::Error::Config).and_then(|target| Ok((Checker::new(client)?, target)));
     match prepared {
-        Ok((checker, target)) => report = smol::block_on(checker.check(&target)),
+        Ok((checker, target)) => report = smol::block_on(checker.going_on().check(&target)),
         Err(error) => report.fail(error),
     }
     report

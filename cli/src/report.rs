@@ -9,6 +9,7 @@ use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 use crate::certificate::Certificate;
 use crate::failure::{Error, Failure, Kind};
 use crate::finding::{Finding, Severity};
+use crate::session::Session;
 use crate::{CRITICAL, UNKNOWN, WARNING};
 
 /// All that was found out about one target. What the peer had a hand in is escaped, or gets so on its way out.
@@ -26,6 +27,8 @@ pub struct Report {
     /// From the start of the name resolution to the end of the handshake.
     pub seconds: f64,
     pub findings: Vec<Finding>,
+    /// `None` without TLS, if it was not to go on, or if the protocol has no list of capabilities in text.
+    pub session: Option<Session>,
     /// The name that the certificate was held against.
     #[serde(skip)]
     pub server_name: String,
@@ -84,6 +87,7 @@ impl Report {
             tls: None,
             seconds: 0.0,
             findings: Vec::new(),
+            session: None,
             server_name: String::new(),
         }
     }

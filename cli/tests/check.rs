@@ -43,7 +43,18 @@ fn every_protocol_is_upgraded_and_verified() {
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
 
         let report = run.report();
-        let keys = ["target", "protocol", "address", "outcome", "failure", "cleartext", "tls", "seconds", "findings"];
+        let keys = [
+            "target",
+            "protocol",
+            "address",
+            "outcome",
+            "failure",
+            "cleartext",
+            "tls",
+            "seconds",
+            "findings",
+            "session",
+        ];
         assert_keys(&report, &keys);
         assert_eq!(report["target"], format!("{protocol}://{}", server.address()));
         assert_eq!(report["protocol"], protocol);

@@ -10,10 +10,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustls::ServerConfig;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use starttls::Protocol;
-use starttls_replay::{Authority, Flaw, Server, Transcript, play};
+use starttls_replay::{Authority, Flaw, Server, Transcript, play_then};
 
 /// What a run of the tool came to.
 pub struct Run {
@@ -84,11 +84,41 @@ fn ca_file(authority: &Authority) -> PathBuf {
     path
 }
 
-/// A server that plays the transcript of this name, with TLS as `config` has it.
+/// A server that plays the transcript of this name, with TLS as `config` has it, and lists its capabilities again.
 pub fn replay(name: &str, config: Arc<ServerConfig>) -> Server {
+    replay_then(name, config, list_again)
+}
+
+/// The same, with these answers to what the client says within TLS, a line each.
+pub fn replay_then(
+    name: &str,
+    config: Arc<ServerConfig>,
+    answer: impl Fn(&str) -> &'static str + Send + Sync + 'static,
+) -> Server {
     let all = Protocol::all().flat_map(Transcript::all);
     let transcript = all.into_iter().find(|transcript| transcript.name == name).expect(name);
-    Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port")
+    serve(move |stream| play_then(stream, &transcript, config.clone(), |tls| answer_lines(tls, &answer)))
+}
+
+/// Answers each line that the client says within TLS.
+pub fn answer_lines(
+    tls: &mut StreamOwned<ServerConnection, TcpStream>,
+    answer: impl Fn(&str) -> &'static str,
+) -> io::Result<()> {
+    loop {
+        let said = line(tls)?;
+        tls.write_all(answer(&said).as_bytes())?;
+    }
+}
+
+/// What servers say within TLS to a client that asks for their capabilities.
+pub fn list_again(line: &str) -> &'static str {
+    match line.split(' ').next() {
+        Some("EHLO" | "LHLO") => "250-mail.example\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n",
+        Some("CAPA") => "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n",
+        Some("S1") => "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nS1 OK done\r\n",
+        _ => "",
+    }
 }
 
 /// A server of `protocol` with TLS for localhost, flawed or not.
@@ -105,7 +135,7 @@ pub fn good_server(protocol: &str, authority: &Authority, flaw: Flaw) -> Server 
             let tag = command.split(' ').next().unwrap_or_default();
             stream.write_all(format!("{tag} OK go ahead\r\n").as_bytes())?;
             let upgraded: Transcript = "= upgraded".parse().map_err(io::Error::other)?;
-            play(stream, &upgraded, config.clone())
+            play_then(stream, &upgraded, config.clone(), |tls| answer_lines(tls, list_again))
         }),
         _ => panic!("no server of {protocol}"),
     }
@@ -116,7 +146,7 @@ pub fn serve(handler: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'stat
 }
 
 /// A line from the client, without its end.
-pub fn line(stream: &mut TcpStream) -> io::Result<String> {
+pub fn line(stream: &mut impl Read) -> io::Result<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let mut byte = [0];

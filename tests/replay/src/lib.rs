@@ -23,5 +23,5 @@ mod transcript;
 
 pub use authority::{Authority, Flaw};
 pub use drive::{Verdict, drive};
-pub use server::{Server, play};
+pub use server::{Server, play, play_then};
 pub use transcript::{Transcript, Turn};

@@ -1,0 +1,81 @@
+//! What is said within TLS, in bounded pieces and under a deadline.
+
+use std::future::Future;
+use std::io;
+use std::time::Instant;
+
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::{Timer, future};
+use starttls::Escaped;
+
+/// The most bytes that a server may say.
+const MOST: usize = 32 << 10;
+
+/// A stream on which both sides talk in lines, or in what a `>` ends.
+pub struct Conversation<'a, S> {
+    stream: &'a mut S,
+    deadline: Instant,
+    /// What has arrived and was not looked at.
+    ahead: Vec<u8>,
+    received: usize,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
+    pub fn new(stream: &'a mut S, deadline: Instant) -> Self {
+        Self { stream, deadline, ahead: Vec::new(), received: 0 }
+    }
+
+    pub async fn say(&mut self, request: &[u8]) -> io::Result<()> {
+        let stream = &mut *self.stream;
+        within(self.deadline, async {
+            stream.write_all(request).await?;
+            stream.flush().await
+        })
+        .await
+    }
+
+    /// The next piece that ends so, with its end.
+    pub async fn hear(&mut self, end: u8) -> io::Result<Vec<u8>> {
+        let mut looked_at = 0;
+        loop {
+            if let Some(length) = self.ahead[looked_at..].iter().position(|byte| *byte == end) {
+                let behind = self.ahead.split_off(looked_at + length + 1);
+                return Ok(std::mem::replace(&mut self.ahead, behind));
+            }
+            looked_at = self.ahead.len();
+            if self.received >= MOST {
+                return Err(io::Error::other("the server says more than anybody needs"));
+            }
+            let mut chunk = [0; 1024];
+            match within(self.deadline, self.stream.read(&mut chunk)).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => {
+                    self.received += length;
+                    self.ahead.extend(&chunk[..length]);
+                }
+            }
+        }
+    }
+
+    /// What the server has said beyond what it was asked.
+    pub fn unasked(&self) -> Option<String> {
+        (!self.ahead.is_empty()).then(|| Escaped(&self.ahead[..self.ahead.len().min(200)]).to_string())
+    }
+}
+
+async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::at(deadline).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    future::or(late, work).await
+}
+
+/// Why there is no answer.
+pub fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => "no whole answer within the time allowed".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        _ => Escaped(error.to_string().as_bytes()).to_string(),
+    }
+}
