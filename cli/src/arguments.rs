@@ -40,6 +40,17 @@ pub struct CheckArguments {
     /// Report in JSON, one object on one line
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub session: SessionArguments,
+}
+
+/// What to do after TLS.
+#[derive(Args)]
+pub struct SessionArguments {
+    /// Log in over TLS, in smtp, imap or pop3, if the certificate is verified; a login that fails is exit code 2. The
+    /// password is in STARTTLS_PASSWORD, or asked for at the terminal
+    #[arg(long, value_name = "USER")]
+    pub auth: Option<String>,
 }
 
 /// How to reach a server, what to say to it, and what to expect of its TLS: the same for all that connects.

@@ -13,11 +13,11 @@ use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, transport};
 use starttls_smol::{TlsStream, Upgrader};
 
-use crate::arguments::ClientArguments;
+use crate::arguments::{ClientArguments, SessionArguments};
 use crate::failure::Error;
 use crate::report::{Cleartext, Outcome, Report, Tls};
-use crate::session;
 use crate::session::capabilities::Speech;
+use crate::session::{self, Credentials};
 use crate::target::Target;
 use crate::trust::Trust;
 use crate::verify;
@@ -32,6 +32,7 @@ pub struct Checker {
     timeout: Duration,
     ask: bool,
     goes_on: bool,
+    credentials: Option<Credentials>,
 }
 
 impl Checker {
@@ -45,22 +46,28 @@ impl Checker {
             timeout: arguments.timeout,
             ask: arguments.ask,
             goes_on: false,
+            credentials: None,
         })
     }
 
-    /// Makes every check go on after TLS: it greets again.
-    #[must_use]
-    pub fn going_on(self) -> Self {
-        Self { goes_on: true, ..self }
+    /// Makes every check go on after TLS: it greets again, and does what the arguments say.
+    pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
+        let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
+        Ok(Self { goes_on: true, credentials, ..self })
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
     pub async fn check(&self, target: &Target) -> Report {
+        if self.credentials.is_some() && !Credentials::fit(target.protocol) {
+            let mut report = Report::new(&target.text, target.protocol);
+            report.fail(Error::Config("logins are tried with smtp, imap and pop3 alone".to_owned()));
+            return report;
+        }
         let deadline = Instant::now() + self.timeout;
         let (mut report, tls) = self.connect(target).await;
         if let Some(mut tls) = tls {
             if let (true, Some(speech)) = (self.goes_on, target.protocol.and_then(Speech::of)) {
-                session::resume(speech, &mut tls, deadline, &mut report).await;
+                session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report).await;
             }
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;

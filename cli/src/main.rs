@@ -66,9 +66,11 @@ fn check(arguments: &CheckArguments) -> Report {
         None => Target::parse(&arguments.target, client.starttls.as_deref()),
     };
     let mut report = Report::new(&arguments.target, target.as_ref().ok().and_then(|target| target.protocol));
-    let prepared = target.map_err(failure::Error::Config).and_then(|target| Ok((Checker::new(client)?, target)));
+    let prepared = target
+        .map_err(failure::Error::Config)
+        .and_then(|target| Ok((Checker::new(client)?.going_on(&arguments.session)?, target)));
     match prepared {
-        Ok((checker, target)) => report = smol::block_on(checker.going_on().check(&target)),
+        Ok((checker, target)) => report = smol::block_on(checker.check(&target)),
         Err(error) => report.fail(error),
     }
     report

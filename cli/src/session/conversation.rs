@@ -57,9 +57,41 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
         }
     }
 
+    /// Says this, and returns the last line of the answer.
+    pub async fn ask(&mut self, request: &[u8]) -> io::Result<Vec<u8>> {
+        self.say(request).await?;
+        self.answer().await
+    }
+
+    /// The last line of the next answer.
+    pub async fn answer(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let line = self.hear(b'\n').await?;
+            if ends_answer(&line) {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// Gives it another deadline.
+    pub fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// What the server has said beyond what it was asked.
     pub fn unasked(&self) -> Option<String> {
         (!self.ahead.is_empty()).then(|| Escaped(&self.ahead[..self.ahead.len().min(200)]).to_string())
+    }
+}
+
+/// Whether a line is the last of an answer: `250 …` but not `250-…`; `+OK`, `-ERR` and `+`; `OK`, `NO` and `BYE`; or what
+/// comes under a tag of ours.
+fn ends_answer(line: &[u8]) -> bool {
+    let word = line.split(|byte| b" \r\n".contains(byte)).next().unwrap_or_default();
+    match word {
+        b"+OK" | b"-ERR" | b"+" | b"OK" | b"NO" | b"BYE" => true,
+        [b'S', digit] => digit.is_ascii_digit(),
+        code => code.len() == 3 && code.iter().all(u8::is_ascii_digit),
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod capabilities;
 mod conversation;
+mod login;
+mod prompt;
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
@@ -14,6 +16,7 @@ use crate::finding::{Finding, Severity};
 use crate::report::{Report, Turn};
 use capabilities::{Listing, Refused, Speech};
 use conversation::Conversation;
+pub use login::{Credentials, Login};
 
 /// How the session went on within TLS.
 #[derive(Debug, Serialize)]
@@ -24,11 +27,14 @@ pub struct Session {
     pub capabilities_after: Option<Vec<String>>,
     /// Why not.
     pub error: Option<String>,
+    /// `None` if none was tried.
+    pub login: Option<Login>,
 }
 
-/// Greets again on `stream`, whose handshake is complete, and notes in the report what comes of it.
+/// Greets again on `stream`, whose handshake is complete, maybe logs in, and notes in the report what comes of it.
 pub async fn resume<S: AsyncRead + AsyncWrite + Unpin>(
     speech: &Speech,
+    credentials: Option<&Credentials>,
     stream: &mut S,
     deadline: Instant,
     report: &mut Report,
@@ -68,7 +74,42 @@ pub async fn resume<S: AsyncRead + AsyncWrite + Unpin>(
             advice: "check with --active whether it keeps commands that somebody put behind ours in the clear",
         });
     }
-    report.session = Some(Session { capabilities_before: before, capabilities_after: after, error });
+    let login = match credentials {
+        Some(credentials) => {
+            conversation.until(deadline);
+            log_in(speech, credentials, after.as_deref(), &mut conversation, report).await
+        }
+        None => None,
+    };
+    report.session = Some(Session { capabilities_before: before, capabilities_after: after, error, login });
+}
+
+/// Logs in, if there is nothing against it. `offered` is what the server lists within TLS.
+async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    speech: &Speech,
+    credentials: &Credentials,
+    offered: Option<&[String]>,
+    conversation: &mut Conversation<'_, S>,
+    report: &mut Report,
+) -> Option<Login> {
+    let tried = match offered {
+        _ if report.failure.is_some() => Err("the certificate is not verified"),
+        None => Err("the server does not list what it offers"),
+        Some(offered) => credentials.log_in(speech.protocol, offered, conversation).await,
+    };
+    let (id, message, advice) = match &tried {
+        Ok(Login { accepted: true, .. }) => return tried.ok(),
+        Ok(Login { reply, .. }) => {
+            let advice = "check the user and the password, and look into the server's log";
+            ("login-refused", format!("the server did not accept the login: {reply}"), advice)
+        }
+        Err(reason) => {
+            let advice = "put that right first: the password is sent in no other way";
+            ("login-not-tried", format!("the password was not sent: {reason}"), advice)
+        }
+    };
+    report.findings.push(Finding { severity: Severity::Critical, id, message, advice });
+    tried.ok()
 }
 
 /// Asks for the capabilities, or awaits them where they come unasked.
@@ -122,6 +163,9 @@ impl Display for Session {
                 lines(f, '-', gone.into_iter())?;
                 lines(f, '+', new.into_iter())?;
             }
+        }
+        if let Some(login) = &self.login {
+            write!(f, "{login}")?;
         }
         writeln!(f)
     }

@@ -128,17 +128,23 @@ pub fn good_server(protocol: &str, authority: &Authority, flaw: Flaw) -> Server 
         "smtp" => replay("smtp/postfix.txt", config),
         "lmtp" => replay("lmtp/dovecot.txt", config),
         "pop3" => replay("pop3/dovecot.txt", config),
-        // The tag is the client's choice, so there is nothing to replay.
-        "imap" => serve(move |mut stream| {
-            stream.write_all(b"* OK IMAP4rev1 ready\r\n")?;
-            let command = line(&mut stream)?;
-            let tag = command.split(' ').next().unwrap_or_default();
-            stream.write_all(format!("{tag} OK go ahead\r\n").as_bytes())?;
-            let upgraded: Transcript = "= upgraded".parse().map_err(io::Error::other)?;
-            play_then(stream, &upgraded, config.clone(), |tls| answer_lines(tls, list_again))
-        }),
+        "imap" => serve(move |stream| imap_then(stream, config.clone(), |tls| answer_lines(tls, list_again))),
         _ => panic!("no server of {protocol}"),
     }
+}
+
+/// Agrees to TLS over IMAP, where the tag is the client's choice, so that there is nothing to replay.
+pub fn imap_then(
+    mut stream: TcpStream,
+    config: Arc<ServerConfig>,
+    then: impl FnOnce(&mut StreamOwned<ServerConnection, TcpStream>) -> io::Result<()>,
+) -> io::Result<()> {
+    stream.write_all(b"* OK IMAP4rev1 ready\r\n")?;
+    let command = line(&mut stream)?;
+    let tag = command.split(' ').next().unwrap_or_default();
+    stream.write_all(format!("{tag} OK go ahead\r\n").as_bytes())?;
+    let upgraded: Transcript = "= upgraded".parse().map_err(io::Error::other)?;
+    play_then(stream, &upgraded, config, then)
 }
 
 pub fn serve(handler: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Server {
