@@ -51,6 +51,10 @@ pub struct SessionArguments {
     /// password is in STARTTLS_PASSWORD, or asked for at the terminal
     #[arg(long, value_name = "USER")]
     pub auth: Option<String>,
+    /// Test how the server takes a command behind STARTTLS, and STARTTLS within TLS, over connections of its own; implies
+    /// --ask. Only against servers that you run
+    #[arg(long)]
+    pub active: bool,
 }
 
 /// How to reach a server, what to say to it, and what to expect of its TLS: the same for all that connects.

@@ -16,6 +16,7 @@ use starttls_smol::{TlsStream, Upgrader};
 use crate::arguments::{ClientArguments, SessionArguments};
 use crate::failure::Error;
 use crate::report::{Cleartext, Outcome, Report, Tls};
+use crate::session::active::{self, Test};
 use crate::session::capabilities::Speech;
 use crate::session::{self, Credentials};
 use crate::target::Target;
@@ -33,6 +34,7 @@ pub struct Checker {
     ask: bool,
     goes_on: bool,
     credentials: Option<Credentials>,
+    active: bool,
 }
 
 impl Checker {
@@ -47,13 +49,15 @@ impl Checker {
             ask: arguments.ask,
             goes_on: false,
             credentials: None,
+            active: false,
         })
     }
 
     /// Makes every check go on after TLS: it greets again, and does what the arguments say.
     pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
         let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
-        Ok(Self { goes_on: true, credentials, ..self })
+        let ask = self.ask || arguments.active;
+        Ok(Self { ask, goes_on: true, credentials, active: arguments.active, ..self })
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
@@ -64,22 +68,31 @@ impl Checker {
             return report;
         }
         let deadline = Instant::now() + self.timeout;
-        let (mut report, tls) = self.connect(target).await;
+        let (mut report, tls) = self.connect_by(target, deadline, None).await;
         if let Some(mut tls) = tls {
             if let (true, Some(speech)) = (self.goes_on, target.protocol.and_then(Speech::of)) {
                 session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report).await;
             }
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;
+            if self.active {
+                active::run(self, target, deadline, &mut report).await;
+            }
         }
         report
     }
 
-    /// The same, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
-    pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
+    /// Upgrades, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
+    /// A test puts a command behind the request for TLS.
+    pub async fn connect_by(
+        &self,
+        target: &Target,
+        deadline: Instant,
+        test: Option<&'static Test>,
+    ) -> (Report, Option<TlsStream<TcpStream>>) {
         let mut report = Report::new(&target.text, target.protocol);
         let started = Instant::now();
-        let upgraded = self.upgrade(target, &mut report).await;
+        let upgraded = self.upgrade(target, deadline, test, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
         match upgraded {
             Ok((tls, error)) => {
@@ -100,6 +113,8 @@ impl Checker {
     async fn upgrade(
         &self,
         target: &Target,
+        deadline: Instant,
+        test: Option<&'static Test>,
         report: &mut Report,
     ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
         report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
@@ -111,8 +126,9 @@ impl Checker {
         }
         let recorder = Arc::new(self.trust.recorder());
         let (sender, chunks) = mpsc::channel();
+        let timeout = deadline.saturating_duration_since(Instant::now());
         let mut upgrader =
-            Upgrader::new(self.trust.config(recorder.clone()), server_name, self.timeout).tap(move |side, bytes| {
+            Upgrader::new(self.trust.config(recorder.clone()), server_name, timeout).tap(move |side, bytes| {
                 // The receiver lives as long as the upgrader.
                 let _ = sender.send((side, bytes.to_vec()));
             });
@@ -121,7 +137,11 @@ impl Checker {
         let own = stream.local_addr().map_err(config_error)?.ip();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));
 
-        let mut negotiation = Negotiation::required(self.dialogue(target, &name, &report.server_name)?);
+        let mut dialogue = self.dialogue(target, &name, &report.server_name)?;
+        if let Some(test) = test {
+            dialogue = test.around(dialogue);
+        }
+        let mut negotiation = Negotiation::required(dialogue);
         let negotiated = upgrader.negotiate(&mut stream, &mut negotiation).await;
         report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
         if let Some(speech) = target.protocol.and_then(Speech::of) {

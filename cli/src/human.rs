@@ -23,6 +23,9 @@ impl Display for Report {
         if let Some(session) = &self.session {
             write!(f, "{session}")?;
         }
+        if let Some(active) = &self.active {
+            write!(f, "{active}")?;
+        }
         self.verdict(f)
     }
 }

@@ -10,6 +10,7 @@ use crate::certificate::Certificate;
 use crate::failure::{Error, Failure, Kind};
 use crate::finding::{Finding, Severity};
 use crate::session::Session;
+use crate::session::active::Active;
 use crate::{CRITICAL, UNKNOWN, WARNING};
 
 /// All that was found out about one target. What the peer had a hand in is escaped, or gets so on its way out.
@@ -29,6 +30,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// `None` without TLS, if it was not to go on, or if the protocol has no list of capabilities in text.
     pub session: Option<Session>,
+    /// `None` unless the self-test was asked for, and there is one.
+    pub active: Option<Active>,
     /// The name that the certificate was held against.
     #[serde(skip)]
     pub server_name: String,
@@ -88,6 +91,7 @@ impl Report {
             seconds: 0.0,
             findings: Vec::new(),
             session: None,
+            active: None,
             server_name: String::new(),
         }
     }

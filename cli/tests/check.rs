@@ -54,6 +54,7 @@ fn every_protocol_is_upgraded_and_verified() {
             "seconds",
             "findings",
             "session",
+            "active",
         ];
         assert_keys(&report, &keys);
         assert_eq!(report["target"], format!("{protocol}://{}", server.address()));

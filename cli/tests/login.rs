@@ -40,8 +40,11 @@ fn log_in(protocol: &str, server: &Server, authority: &Authority) -> Run {
     run
 }
 
-/// A server of `protocol` that plays this within TLS: what the client has to say, and the answer to it.
-fn server(protocol: Protocol, authority: &Authority, script: &'static [(&'static str, &'static str)]) -> Server {
+/// What the client has to say within TLS, and the answer to it.
+type Script = &'static [(&'static str, &'static str)];
+
+/// A server of `protocol` that plays this within TLS.
+fn server(protocol: Protocol, authority: &Authority, script: Script) -> Server {
     let config = authority.server_config(Flaw::None);
     serve(move |stream| {
         let then = |tls: &mut _| {
@@ -64,7 +67,7 @@ fn server(protocol: Protocol, authority: &Authority, script: &'static [(&'static
 #[test]
 fn every_mechanism_is_spelled_as_its_protocol_has_it() {
     let authority = Authority::default();
-    let rows: [(Protocol, &'static [(&str, &str)], Value); 9] = [
+    let rows: [(Protocol, Script, Value); 9] = [
         (
             Protocol::Smtp,
             &[("EHLO client.example", "250-a\r\n250 AUTH PLAIN LOGIN\r\n"), ("AUTH PLAIN {plain}", "235 2.7.0 ok\r\n")],
@@ -303,7 +306,7 @@ fn type_at_terminal(server: &Server, authority: &Authority, answer: &str) -> Str
 #[test]
 fn the_terminal_is_asked_and_shows_nothing() {
     let authority = Authority::default();
-    let script: &[_] =
+    let script: Script =
         &[("EHLO client.example", "250-a\r\n250 AUTH PLAIN\r\n"), ("AUTH PLAIN {plain}", "235 2.7.0 ok\r\n")];
     let server = server(Protocol::Smtp, &authority, script);
     for (answer, words) in [

@@ -84,6 +84,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
     }
 }
 
+/// Half of the time until the deadline: the rest is for what follows.
+pub fn half(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
 /// Whether a line is the last of an answer: `250 …` but not `250-…`; `+OK`, `-ERR` and `+`; `OK`, `NO` and `BYE`; or what
 /// comes under a tag of ours.
 fn ends_answer(line: &[u8]) -> bool {

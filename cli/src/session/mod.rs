@@ -1,5 +1,6 @@
 //! After TLS the protocol goes on: the client greets again, compares, and may log in.
 
+pub mod active;
 pub mod capabilities;
 mod conversation;
 mod login;
@@ -15,7 +16,7 @@ use starttls::Escaped;
 use crate::finding::{Finding, Severity};
 use crate::report::{Report, Turn};
 use capabilities::{Listing, Refused, Speech};
-use conversation::Conversation;
+use conversation::{Conversation, half};
 pub use login::{Credentials, Login};
 
 /// How the session went on within TLS.
@@ -39,9 +40,7 @@ pub async fn resume<S: AsyncRead + AsyncWrite + Unpin>(
     deadline: Instant,
     report: &mut Report,
 ) {
-    // A server that says nothing leaves time for the rest.
-    let now = Instant::now();
-    let mut conversation = Conversation::new(stream, now + deadline.saturating_duration_since(now) / 2);
+    let mut conversation = Conversation::new(stream, half(deadline));
     let before = speech.before(&report.cleartext.dialogue);
     let greeted = greet(speech, &mut conversation, &report.cleartext.dialogue).await;
     let (after, error) = match greeted {
