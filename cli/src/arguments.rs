@@ -24,7 +24,7 @@ pub struct Arguments {
 pub enum Command {
     /// Upgrade one connection, and report what the server said and how TLS and its certificate look
     #[command(after_help = EXIT_CODES)]
-    Check(CheckArguments),
+    Check(Box<CheckArguments>),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
     /// List the protocols, with their names, ports and specifications

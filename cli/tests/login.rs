@@ -3,14 +3,13 @@
 mod support;
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use starttls::Protocol;
-use starttls_replay::{Authority, Flaw, Server, Transcript, play_then};
+use starttls_replay::{Authority, Flaw, Server, Transcript, play_then, relay};
 use support::{Run, answer_lines, arguments, good_server, line, replay, replay_then, serve, tool};
 
 const USER: &str = "alice";
@@ -207,27 +206,6 @@ fn a_server_that_never_answers_a_login_is_left_in_time() {
     assert_eq!((report["findings"][0]["id"].as_str(), run.code), (Some("login-refused"), 2), "{report}");
 }
 
-/// Passes bytes on between the client and `server`, and keeps those of the client.
-fn recorder(server: &Server) -> (Server, Arc<Mutex<Vec<u8>>>) {
-    let (target, seen) = (server.address(), Arc::new(Mutex::new(Vec::new())));
-    let kept = seen.clone();
-    let recorder = serve(move |mut client| {
-        let mut server = TcpStream::connect(target)?;
-        let (mut from, mut to) = (server.try_clone()?, client.try_clone()?);
-        std::thread::spawn(move || io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Write)));
-        let mut buffer = [0; 4096];
-        loop {
-            let length = client.read(&mut buffer)?;
-            if length == 0 {
-                return server.shutdown(Shutdown::Write);
-            }
-            kept.lock().map_err(|_| io::ErrorKind::Other)?.extend(&buffer[..length]);
-            server.write_all(&buffer[..length])?;
-        }
-    });
-    (recorder, seen)
-}
-
 #[test]
 fn nobody_on_the_wire_sees_a_password() {
     let authority = Authority::default();
@@ -241,8 +219,8 @@ fn nobody_on_the_wire_sees_a_password() {
         ("pop3", replay("pop3/dovecot-not-offered.txt", config()), 2),
         ("imap", replay("imap/dovecot-preauth.txt", config()), 2),
     ] {
-        let (recorder, seen) = recorder(&server);
-        let mut command = command(protocol, &recorder, &authority);
+        let (relay, seen) = relay(server.address()).expect("a free port");
+        let mut command = command(protocol, &relay, &authority);
         let run = Run::from(command.args(["--json", "--timeout", "2"]).output().expect("the tool starts"));
         assert_eq!(run.code, code, "{}", run.stdout);
         let seen = String::from_utf8_lossy(&seen.lock().expect("not poisoned")).into_owned();
