@@ -230,7 +230,7 @@ fn every_protocol_is_tested_for_injection() {
         for (rest, pipelined) in [
             (Rest::Keep, "executed"),
             (Rest::Discard, "discarded"),
-            (Rest::Answer, "answered-in-the-clear"),
+            (Rest::Answer, "refused"),
             (Rest::Refuse, "refused"),
             (Rest::LeaveToTls, "refused"),
         ] {

@@ -70,7 +70,13 @@ fn a_server_that_is_odd_within_tls_is_told_how() {
 #[test]
 fn a_server_that_says_no_end_of_it_within_tls_is_left() {
     let authority = Authority::default();
-    for endless in [&b"250-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"[..], b"\n", b"2"] {
+    let limit = "the server says more than anybody needs";
+    for (endless, error) in [
+        (&b"250-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"[..], limit),
+        (b"250-\r\n", limit),
+        (b"2", limit),
+        (b"\n", "it says "),
+    ] {
         let config = authority.server_config(Flaw::None);
         let transcript = Transcript::usual(starttls::Protocol::Smtp);
         let server = serve(move |stream| {
@@ -83,6 +89,7 @@ fn a_server_that_says_no_end_of_it_within_tls_is_left() {
         let run = check("smtp", &server, &authority);
         let report = run.report();
         assert_eq!((findings(&report), run.code), (vec![("no-session", "warning")], 1), "{report}");
+        assert_eq!(report["session"]["error"], error);
         assert!(run.stdout.len() < 100_000, "{}", run.stdout.len());
     }
 }

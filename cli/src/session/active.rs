@@ -63,10 +63,8 @@ pub struct Active {
 pub enum Pipelined {
     /// It got no answer.
     Discarded,
-    /// There was no session with it.
+    /// There was no session with it, whatever the server said in the clear.
     Refused,
-    /// It was answered before TLS, and TLS came to nothing.
-    AnsweredInTheClear,
     /// It was answered within TLS: CVE-2011-0411.
     Executed,
     /// There was no end of it in time.
@@ -124,7 +122,6 @@ impl Test {
         let Some(mut tls) = tls else {
             return match report.failure.map(|failure| failure.kind) {
                 Some(Kind::Connect | Kind::Timeout) => Pipelined::Unclear,
-                Some(Kind::Injection) => Pipelined::AnsweredInTheClear,
                 _ => Pipelined::Refused,
             };
         };
@@ -213,7 +210,6 @@ impl Display for Active {
         let pipelined = match self.pipelined {
             Pipelined::Discarded => "discarded",
             Pipelined::Refused => "refused",
-            Pipelined::AnsweredInTheClear => "answered in the clear",
             Pipelined::Executed => "EXECUTED within TLS",
             Pipelined::Unclear => "no answer in time",
         };
