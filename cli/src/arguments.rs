@@ -60,7 +60,7 @@ pub struct Arguments {
 pub enum Command {
     /// Upgrade one connection, and report what the server said and how TLS and its certificate look
     #[command(after_help = CHECK_HELP)]
-    Check(CheckArguments),
+    Check(Box<CheckArguments>),
     /// Upgrade one connection, then join it with standard input and output, as s_client does
     #[command(after_help = CONNECT_HELP)]
     Connect(ConnectArguments),
@@ -95,6 +95,21 @@ pub struct CheckArguments {
     /// Report in JSON, one object on one line for each server and port that was tried
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub session: SessionArguments,
+}
+
+/// What to do after TLS.
+#[derive(Args)]
+pub struct SessionArguments {
+    /// Log in over TLS, in smtp, imap or pop3, if the certificate is verified; a login that fails is exit code 2. The
+    /// password is in STARTTLS_PASSWORD, or asked for at the terminal
+    #[arg(long, value_name = "USER")]
+    pub auth: Option<String>,
+    /// Test how the server takes a command behind STARTTLS, and STARTTLS within TLS, over connections of its own; implies
+    /// --ask. Only against servers that you run
+    #[arg(long)]
+    pub active: bool,
 }
 
 #[derive(Args)]
@@ -134,6 +149,9 @@ pub struct ClientArguments {
     pub resolver: Option<SocketAddr>,
     #[command(flatten)]
     pub tls: TlsArguments,
+    /// Ask for the capabilities before the upgrade, where the protocol does not need it, and report them
+    #[arg(long)]
+    pub ask: bool,
 }
 
 /// What to expect of TLS.

@@ -13,11 +13,14 @@ use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
 use starttls_smol::{TlsStream, Upgrader};
 
-use crate::arguments::ClientArguments;
+use crate::arguments::{ClientArguments, SessionArguments};
 use crate::dns::Resolver;
 use crate::failure::Error;
 use crate::implicit::Implicit;
 use crate::report::{Cleartext, Outcome, Report, Tls};
+use crate::session::active::{self, Test};
+use crate::session::capabilities::Speech;
+use crate::session::{self, Credentials};
 use crate::target::{Target, host_name};
 use crate::trust::Trust;
 use crate::verify;
@@ -32,6 +35,10 @@ pub struct Checker {
     /// If it is not the system's.
     resolver: Option<Resolver>,
     timeout: Duration,
+    ask: bool,
+    goes_on: bool,
+    credentials: Option<Credentials>,
+    active: bool,
 }
 
 impl Checker {
@@ -44,6 +51,10 @@ impl Checker {
             server_name: arguments.tls.server_name.clone(),
             resolver: arguments.resolver.map(Resolver::new),
             timeout: arguments.timeout,
+            ask: arguments.ask,
+            goes_on: false,
+            credentials: None,
+            active: false,
         })
     }
 
@@ -67,22 +78,53 @@ impl Checker {
         Ok(hosts.iter().map(|host| Target::at(host, target.port, Protocol::Smtp, false)).collect())
     }
 
+    /// Makes every check go on after TLS: it greets again, and does what the arguments say.
+    pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
+        let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
+        let ask = self.ask || arguments.active;
+        Ok(Self { ask, goes_on: true, credentials, active: arguments.active, ..self })
+    }
+
     /// Checks one server. Whatever goes wrong is in the report.
     pub async fn check(&self, target: &Target) -> Report {
-        let (report, tls) = self.connect(target).await;
+        if self.credentials.is_some() && !Credentials::fit(target.protocol) {
+            let mut report = Report::new(&target.text, target.protocol);
+            report.fail(Error::Config("logins are tried with smtp, imap and pop3 alone".to_owned()));
+            return report;
+        }
+        let deadline = Instant::now() + self.timeout;
+        let (mut report, tls) = self.connect_by(target, deadline, None).await;
         if let Some(mut tls) = tls {
+            // A server that has TLS from the first byte greets within it, which is not what goes on after an upgrade.
+            let goes_on = self.goes_on && !target.implicit;
+            if let (true, Some(speech)) = (goes_on, target.protocol.and_then(Speech::of)) {
+                session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report).await;
+            }
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;
+            if self.active && !target.implicit {
+                active::run(self, target, deadline, &mut report).await;
+            }
         }
         report
     }
 
-    /// The same, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
+    /// Upgrades, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
     pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
+        self.connect_by(target, Instant::now() + self.timeout, None).await
+    }
+
+    /// The same by a given time. A test puts a command behind the request for TLS.
+    pub async fn connect_by(
+        &self,
+        target: &Target,
+        deadline: Instant,
+        test: Option<&'static Test>,
+    ) -> (Report, Option<TlsStream<TcpStream>>) {
         let mut report = Report::new(&target.text, target.protocol);
         report.implicit = target.implicit;
         let started = Instant::now();
-        let upgraded = self.upgrade(target, &mut report).await;
+        let upgraded = self.upgrade(target, deadline, test, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
         match upgraded {
             Ok((tls, error)) => {
@@ -103,6 +145,8 @@ impl Checker {
     async fn upgrade(
         &self,
         target: &Target,
+        deadline: Instant,
+        test: Option<&'static Test>,
         report: &mut Report,
     ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
         report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
@@ -114,8 +158,9 @@ impl Checker {
         }
         let recorder = Arc::new(self.trust.recorder());
         let (sender, chunks) = mpsc::channel();
+        let timeout = deadline.saturating_duration_since(Instant::now());
         let mut upgrader =
-            Upgrader::new(self.trust.config(recorder.clone()), server_name, self.timeout).tap(move |side, bytes| {
+            Upgrader::new(self.trust.config(recorder.clone()), server_name, timeout).tap(move |side, bytes| {
                 // The receiver lives as long as the upgrader.
                 let _ = sender.send((side, bytes.to_vec()));
             });
@@ -131,9 +176,16 @@ impl Checker {
         let own = stream.local_addr().map_err(config_error)?.ip();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));
 
-        let mut negotiation = Negotiation::required(self.dialogue(target, &name, &report.server_name)?);
+        let mut dialogue = self.dialogue(target, &name, &report.server_name)?;
+        if let Some(test) = test {
+            dialogue = test.around(dialogue);
+        }
+        let mut negotiation = Negotiation::required(dialogue);
         let negotiated = upgrader.negotiate(&mut stream, &mut negotiation).await;
         report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+        if let Some(speech) = target.protocol.and_then(Speech::of) {
+            session::look_at_offers(speech, report.address.is_some_and(|server| server.ip() == own), report);
+        }
         negotiated?;
         let awaiting = negotiation.awaiting();
         let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
@@ -148,7 +200,8 @@ impl Checker {
             _ if target.implicit => Ok(Box::new(Implicit)),
             (Some(script), _) => Ok(Box::new(script.parse::<Script>().map_err(config_error)?)),
             (None, Some(protocol)) => {
-                let client = Client { name, domain, seed: self.trust.random()?, knobs: Knobs::default() };
+                let knobs = Knobs { ask: self.ask, ..Knobs::default() };
+                let client = Client { name, domain, seed: self.trust.random()?, knobs };
                 protocol.dialogue(&client).map_err(config_error)
             }
             (None, None) => Err(Error::Config("there is neither a protocol nor a script".to_owned())),

@@ -9,6 +9,8 @@ use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 use crate::certificate::Certificate;
 use crate::failure::{Error, Failure, Kind};
 use crate::finding::{Finding, Severity};
+use crate::session::Session;
+use crate::session::active::Active;
 use crate::{CRITICAL, UNKNOWN, WARNING};
 
 /// All that was found out about one target. What the peer had a hand in is escaped, or gets so on its way out.
@@ -28,6 +30,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Whether there was to be TLS from the first byte.
     pub implicit: bool,
+    /// `None` without TLS, if it was not to go on, or if the protocol has no list of capabilities in text.
+    pub session: Option<Session>,
+    /// `None` unless the self-test was asked for, and there is one.
+    pub active: Option<Active>,
     /// The name that the certificate was held against.
     #[serde(skip)]
     pub server_name: String,
@@ -87,6 +93,8 @@ impl Report {
             seconds: 0.0,
             findings: Vec::new(),
             implicit: false,
+            session: None,
+            active: None,
             server_name: String::new(),
         }
     }

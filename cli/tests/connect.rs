@@ -9,8 +9,9 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use rustls::{ServerConnection, StreamOwned};
-use starttls_replay::{Authority, Flaw, Server};
-use support::{Run, arguments, good_server, line, replay, serve, tool};
+use starttls::Protocol;
+use starttls_replay::{Authority, Flaw, Server, Transcript, play};
+use support::{Run, arguments, line, replay, serve, tool};
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
@@ -72,11 +73,17 @@ fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
+/// A server that echoes what it reads within TLS.
+fn echoing(authority: &Authority, flaw: Flaw) -> Server {
+    let (transcript, config) = (Transcript::usual(Protocol::Pop3), authority.server_config(flaw));
+    serve(move |stream| play(stream, &transcript, config.clone()))
+}
+
 #[test]
 fn bytes_pass_unchanged_both_ways_at_once() {
     let authority = Authority::default();
     // It echoes as it reads, so it stops reading unless it is read.
-    let server = good_server("pop3", &authority, Flaw::None);
+    let server = echoing(&authority, Flaw::None);
     let mut child = start(connect(&server, &authority, &["--quiet"]));
     let (mut stdin, sent) = (child.stdin.take().expect("a pipe"), noise(64 << 20));
     let (output, sent) = thread::scope(|scope| {
@@ -94,7 +101,7 @@ fn bytes_pass_unchanged_both_ways_at_once() {
 #[test]
 fn the_verdict_is_on_stderr_and_all_else_is_the_servers() {
     let authority = Authority::default();
-    let run = run(connect(&good_server("pop3", &authority, Flaw::None), &authority, &[]), b"Q\nR\r\n\x1b[2J.\n");
+    let run = run(connect(&echoing(&authority, Flaw::None), &authority, &[]), b"Q\nR\r\n\x1b[2J.\n");
     assert_eq!((run.code, run.stdout.as_str()), (0, "Q\nR\r\n\x1b[2J.\n"));
     assert!(run.stderr.starts_with("UPGRADED, certificate verified for localhost (2 round trips "), "{}", run.stderr);
     assert_eq!(run.stderr.matches('\n').count(), 1);
@@ -103,7 +110,7 @@ fn the_verdict_is_on_stderr_and_all_else_is_the_servers() {
 #[test]
 fn lines_end_in_cr_lf_if_asked_to() {
     let authority = Authority::default();
-    let server = good_server("pop3", &authority, Flaw::None);
+    let server = echoing(&authority, Flaw::None);
     let run = run(connect(&server, &authority, &["--crlf", "--quiet"]), b"Q\nR\r\n\n");
     assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "Q\r\nR\r\n\r\n", ""));
 }
@@ -168,7 +175,7 @@ fn nothing_is_passed_on_to_a_server_that_does_not_verify() {
 #[test]
 fn who_insists_is_connected_unverified() {
     let authority = Authority::default();
-    let server = good_server("pop3", &authority, Flaw::Expired);
+    let server = echoing(&authority, Flaw::Expired);
     let said = run(connect(&server, &authority, &["--unverified"]), b"hello");
     assert_eq!((said.code, said.stdout.as_str()), (2, "hello"));
     assert!(said.stderr.starts_with("UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", said.stderr);

@@ -50,7 +50,7 @@ Certificate 1 of 1
         .unwrap_or_else(|| panic!("{}", run.stdout));
     let (sha256, rest) = rest.split_once('\n').expect("a line");
     assert_eq!(sha256.len(), 64);
-    let end = "\nVerification: good\n\nUPGRADED, certificate verified for localhost (2 round trips before TLS, ";
+    let end = "\nVerification: good\n\nWithin TLS\n    USER\n    SASL PLAIN\n\nUPGRADED, certificate verified for localhost (2 round trips before TLS, ";
     let milliseconds = rest.strip_prefix(end).and_then(|rest| rest.strip_suffix(" ms)\n"));
     assert!(milliseconds.is_some_and(|number| number.parse::<u32>().is_ok()), "{rest}");
 }
