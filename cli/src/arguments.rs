@@ -5,12 +5,23 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::scan::Shard;
+
 const EXIT_CODES: &str = "\
 Exit codes, as monitoring plugins have them:
   0  upgraded to TLS, and the certificate is verified
   1  upgraded and verified, with a warning
   2  not upgraded, or not verified
   3  could not tell: no connection, or bad arguments";
+
+const SCAN_HELP: &str = "\
+Exit codes:
+  0    every target has its result, whatever it is
+  3    bad arguments, or the targets could not be read, or the results not be written
+  130  interrupted: what has ended is written (143 by SIGTERM)
+
+The part K of N that a target belongs to is told by its text, as it stands in the results: K - 1 is the first 8 bytes of
+the text's SHA-256, as a big-endian number, modulo N.";
 
 /// Checks the STARTTLS of a server, from the plaintext dialogue to the certificate
 #[derive(Parser)]
@@ -25,6 +36,9 @@ pub enum Command {
     /// Upgrade one connection, and report what the server said and how TLS and its certificate look
     #[command(after_help = EXIT_CODES)]
     Check(CheckArguments),
+    /// Check many servers, thousands at once, and print a line of JSON for each as it ends
+    #[command(after_help = SCAN_HELP)]
+    Scan(ScanArguments),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
     /// List the protocols, with their names, ports and specifications
@@ -40,6 +54,36 @@ pub struct CheckArguments {
     /// Report in JSON, one object on one line
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ScanArguments {
+    /// As for check; or `IP,DOMAIN,TAG,PORT` as zgrab2 has it, where IP may be a network such as 192.0.2.0/24
+    #[arg(value_name = "TARGET", required_unless_present = "file")]
+    pub targets: Vec<String>,
+    /// Read targets from FILE, one a line, but for empty lines and those that begin with #; from stdin if it is -
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How many servers to have to do with at once, at most
+    #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub jobs: u32,
+    /// How many to begin with in a second, at most
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How many connections to have with one host at once, at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub per_host: Option<u32>,
+    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// Take part K of N of the targets, for N machines that share a list
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Print results in zgrab2's layout
+    #[arg(long)]
+    pub zgrab2: bool,
+    #[command(flatten)]
+    pub client: ClientArguments,
 }
 
 /// How to reach a server, what to say to it, and what to expect of its TLS: the same for all that connects.
@@ -70,6 +114,13 @@ pub struct TlsArguments {
     /// Trust the authorities in this PEM file, instead of the system's
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("not a number from 0.001 to 1000000".to_owned()),
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

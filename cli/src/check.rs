@@ -55,7 +55,8 @@ impl Checker {
     }
 
     async fn upgrade(&self, target: &Target, report: &mut Report) -> Result<(), Error> {
-        report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
+        let server_name = target.server_name.as_ref().or(self.server_name.as_ref());
+        report.server_name.clone_from(server_name.unwrap_or(&target.host));
         let server_name = ServerName::try_from(report.server_name.clone())
             .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
         // Bad names are told before anybody is spoken to.

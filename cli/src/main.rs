@@ -9,6 +9,7 @@ mod finding;
 mod human;
 mod protocols;
 mod report;
+mod scan;
 mod table;
 mod target;
 mod trust;
@@ -44,6 +45,10 @@ fn main() -> ExitCode {
             }
             exit(print_report(&report, arguments.json), code)
         }
+        Ok(Arguments { command: Command::Scan(arguments) }) => scan::run(&arguments).unwrap_or_else(|error| {
+            complain(&error);
+            UNKNOWN.into()
+        }),
         Ok(Arguments { command: Command::Demo }) => {
             let demo = demo::run();
             let code = if demo.failures.is_empty() { 0 } else { CRITICAL };

@@ -14,6 +14,8 @@ pub struct Target {
     pub protocol: Option<Protocol>,
     pub host: String,
     pub port: u16,
+    /// The name that the certificate must hold, if the host is not it.
+    pub server_name: Option<String>,
 }
 
 impl Target {
@@ -35,14 +37,15 @@ impl Target {
                 format!("cannot tell the protocol of {text}: give --starttls with one of {}", known_names())
             })?,
         };
-        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port: port.unwrap_or(protocol.ports()[0]) })
+        let port = port.unwrap_or(protocol.ports()[0]);
+        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port, server_name: None })
     }
 
     /// Reads `host:port` or `[v6]:port`, for a dialogue that a script has.
     pub fn scripted(text: &str) -> Result<Self, String> {
         let (host, port) = host_and_port(text)?;
         let port = port.ok_or_else(|| format!("{text} has no port, and a script does not tell one"))?;
-        Ok(Self { text: text.to_owned(), protocol: None, host, port })
+        Ok(Self { text: text.to_owned(), protocol: None, host, port, server_name: None })
     }
 }
 

@@ -76,7 +76,7 @@ pub fn check_human(protocol: &str, server: &Server, authority: &Authority) -> Ru
     tool().args(arguments(protocol, server, authority)).output().expect("the tool starts").into()
 }
 
-fn ca_file(authority: &Authority) -> PathBuf {
+pub fn ca_file(authority: &Authority) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("ca-{}-{number}.pem", std::process::id()));
