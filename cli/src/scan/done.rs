@@ -91,7 +91,7 @@ mod tests {
         // printf smtp://mail.example | sha256sum
         let key = Key::new("smtp://mail.example");
         assert_eq!(key, Key(0x4365d08ce87340adc66c0c4ba7989ff6));
-        for n in 1..100 {
+        for n in 1..100_u64 {
             let parts = (1..=n).filter(|k| format!("{k}/{n}").parse::<Shard>().unwrap().has(key));
             assert!(parts.eq([0x4365d08ce87340ad % n + 1]));
         }

@@ -21,6 +21,7 @@ const LARGEST: u32 = 24;
 pub struct Entry {
     /// Escaped, as the results have it.
     pub text: String,
+    /// Escaped as well.
     pub tag: Option<String>,
     pub target: Result<Target, Bad>,
 }
@@ -32,8 +33,10 @@ pub struct Bad {
     pub reason: String,
 }
 
+/// What lines are read from.
+pub type Source = Box<dyn BufRead + Send>;
+
 /// Where targets come from, and how to read them.
-#[derive(Clone)]
 pub struct Input {
     targets: Vec<String>,
     file: Option<PathBuf>,
@@ -57,23 +60,27 @@ impl Input {
         self.file.as_ref().is_none_or(|file| file.is_file())
     }
 
-    /// All targets. An error is the last of them.
+    /// Opens the file. There is nothing in it if there is none.
     ///
     /// # Errors
-    /// If the file cannot be opened.
-    pub fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
-        let reader: Box<dyn BufRead> = match &self.file {
+    /// Those of opening it.
+    pub fn open(&self) -> io::Result<Source> {
+        Ok(match &self.file {
             None => Box::new(io::empty()),
             Some(file) if file == Path::new("-") => Box::new(BufReader::new(io::stdin())),
             Some(file) => Box::new(BufReader::new(File::open(file)?)),
-        };
-        let lines = self.targets.iter().cloned().map(Ok).chain(Lines { reader: Some(reader) });
-        Ok(lines.flat_map(|line| -> Box<dyn Iterator<Item = _>> {
+        })
+    }
+
+    /// All targets. An error is the last of them.
+    pub fn entries(&self, source: Source) -> impl Iterator<Item = io::Result<Entry>> {
+        let lines = self.targets.iter().cloned().map(Ok).chain(Lines { reader: Some(source) });
+        lines.flat_map(|line| -> Box<dyn Iterator<Item = _>> {
             match line {
                 Ok(line) => Box::new(self.line(&line).map(Ok)),
                 Err(error) => Box::new(iter::once(Err(error))),
             }
-        }))
+        })
     }
 
     /// What a line stands for: mostly one target.
@@ -131,13 +138,14 @@ impl Input {
 }
 
 fn entry(text: &str, tag: Option<String>, target: Result<Target, Bad>) -> Entry {
-    Entry { text: Escaped(text.as_bytes()).to_string(), tag, target }
+    let escaped = |text: &str| Escaped(text.as_bytes()).to_string();
+    Entry { text: escaped(text), tag: tag.as_deref().map(escaped), target }
 }
 
 /// The lines that have something in them, of bounded length: of a longer one it gives one byte more than it may have.
 struct Lines {
     /// `None` behind an error.
-    reader: Option<Box<dyn BufRead>>,
+    reader: Option<Source>,
 }
 
 impl Iterator for Lines {
@@ -212,7 +220,7 @@ mod tests {
             }
             Err(bad) => format!("{} {}", entry.text, bad.reason),
         };
-        input.entries().unwrap().map(|entry| shown(entry.unwrap())).collect()
+        input.entries(input.open().unwrap()).map(|entry| shown(entry.unwrap())).collect()
     }
 
     fn name(name: Option<String>) -> String {
@@ -244,7 +252,7 @@ mod tests {
         assert_eq!(hosts("255.255.255.254/31,,,25"), ["255.255.255.254", "255.255.255.255"]);
         // The last takes no time and no memory, since nobody asks for the others.
         let input = Input { targets: vec!["10.0.0.0/8,,,25".to_owned()], file: None, starttls: None, scripted: false };
-        assert_eq!(input.entries().unwrap().next().unwrap().unwrap().text, "10.0.0.0,,,25");
+        assert_eq!(input.entries(input.open().unwrap()).next().unwrap().unwrap().text, "10.0.0.0,,,25");
     }
 
     #[test]

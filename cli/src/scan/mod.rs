@@ -29,7 +29,7 @@ use crate::failure::Error;
 use crate::report::Report;
 use crate::{UNKNOWN, complain, exit};
 use done::Key;
-use input::{Entry, Input};
+use input::{Entry, Input, Source};
 use pace::{Hosts, Rate};
 use tally::Tally;
 use zgrab2::Grab;
@@ -48,13 +48,15 @@ const AHEAD: usize = 32;
 pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
     let checker = Checker::new(&arguments.client).map_err(|error| error.message())?;
     let input = Input::new(arguments);
-    let file = arguments.file.as_deref().unwrap_or(Path::new("-")).display();
+    let name = |path: &Path| Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+    let file = name(arguments.file.as_deref().unwrap_or(Path::new("-")));
     let unreadable = |error| format!("cannot read {file}: {error}");
+    let source = input.open().map_err(unreadable)?;
     let (output, done): (Box<dyn Write + Send>, _) = match &arguments.resume {
         None => (Box::new(io::stdout()), None),
         Some(path) => {
             let resumed = done::resume(path);
-            let (file, done) = resumed.map_err(|error| format!("cannot resume {}: {error}", path.display()))?;
+            let (file, done) = resumed.map_err(|error| format!("cannot resume {}: {error}", name(path)))?;
             (Box::new(file), Some(done))
         }
     };
@@ -67,7 +69,7 @@ pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
     let (results, result) = channel::bounded(AHEAD);
     let mut reader = Reader { shard: arguments.shard, done, bar: bar.clone() };
     // Nobody waits for this one: it may be waiting for input.
-    thread::spawn(move || reader.read(&input, &entry));
+    thread::spawn(move || reader.read(&input, source, &entry));
     let started = Instant::now();
     let mut writer = Writer { output, zgrab2: arguments.zgrab2, bar, tally: Tally::default() };
     let writer = thread::spawn(move || (writer.write(&result), writer));
@@ -88,7 +90,7 @@ pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
 
     let code = match failure.into_inner() {
         Some(error) => {
-            complain(&Escaped(unreadable(error).as_bytes()).to_string());
+            complain(&unreadable(error));
             UNKNOWN
         }
         None => signal.map_or(0, |signal| SIGNALLED + signal as u8),
@@ -111,24 +113,21 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, input: &Input, sender: &Sender<io::Result<Entry>>) {
-        if !self.bar.is_hidden() && input.is_finite() {
-            let entries = input.entries().into_iter().flatten().map_while(io::Result::ok);
+    fn read(&mut self, input: &Input, source: Source, sender: &Sender<io::Result<Entry>>) {
+        if !self.bar.is_hidden()
+            && input.is_finite()
+            && let Ok(source) = input.open()
+        {
+            let entries = input.entries(source).map_while(io::Result::ok);
             let total = entries.filter(|entry| self.is_ours(&entry.text)).count();
             tally::set_total(&self.bar, total as u64);
         }
-        match input.entries() {
-            Ok(entries) => {
-                for entry in entries {
-                    let wanted =
-                        entry.as_ref().map_or(true, |entry| self.is_ours(&entry.text) && self.is_new(&entry.text));
-                    // There is no receiver any more if the scan is over.
-                    if wanted && sender.send_blocking(entry).is_err() {
-                        return;
-                    }
-                }
+        for entry in input.entries(source) {
+            let wanted = entry.as_ref().map_or(true, |entry| self.is_ours(&entry.text) && self.is_new(&entry.text));
+            // There is no receiver any more if the scan is over.
+            if wanted && sender.send_blocking(entry).is_err() {
+                return;
             }
-            Err(error) => drop(sender.send_blocking(Err(error))),
         }
     }
 
@@ -181,7 +180,7 @@ impl Writer {
             self.tally.count(&report);
             self.bar.inc(1);
             if !self.bar.is_hidden() {
-                self.bar.set_message(self.tally.to_string());
+                self.bar.set_message(format!("{:#}", self.tally));
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::failure::Kind;
 use crate::report::{Outcome, Report};
@@ -39,17 +39,24 @@ fn sum(kinds: &BTreeMap<Kind, u64>) -> u64 {
     kinds.values().sum()
 }
 
+fn list(kinds: &BTreeMap<Kind, u64>) -> String {
+    kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// On one line; with `#` on two that are short.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "verified {}, unverified {}", self.verified, self.unverified)?;
         for (name, kinds) in [("plaintext", &self.plaintext), ("failed", &self.failed)] {
             write!(f, ", {name} {}", sum(kinds))?;
-            let mut separator = " (";
-            for (kind, count) in kinds {
-                write!(f, "{separator}{kind} {count}")?;
-                separator = ", ";
+            if !f.alternate() && !kinds.is_empty() {
+                write!(f, " ({})", list(kinds))?;
             }
-            f.write_str(if kinds.is_empty() { "" } else { ")" })?;
+        }
+        if f.alternate() {
+            let mut all = self.plaintext.clone();
+            self.failed.iter().for_each(|(kind, count)| *all.entry(*kind).or_default() += count);
+            write!(f, "\n{}", list(&all))?;
         }
         Ok(())
     }
@@ -58,15 +65,14 @@ impl fmt::Display for Tally {
 /// A bar that shows itself only on a terminal, and knows no end until it is told one.
 pub fn bar() -> ProgressBar {
     let bar = ProgressBar::no_length();
-    style(&bar, "{pos} targets  {elapsed}  {rate}\n{wide_msg}");
-    bar.set_message(Tally::default().to_string());
+    style(&bar, "{pos} targets  {elapsed}  {rate}\n{msg}");
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }
 
 /// Tells the bar how many targets there are.
 pub fn set_total(bar: &ProgressBar, total: u64) {
-    style(bar, "{bar:24} {pos} of {len}  {percent} %  {rate}  ETA {eta}\n{wide_msg}");
+    style(bar, "{bar:24} {pos} of {len}  {percent} %  {rate}  ETA {left}\n{msg}");
     bar.set_length(total);
 }
 
@@ -75,5 +81,11 @@ fn style(bar: &ProgressBar, template: &str) {
     let rate = |state: &ProgressState, f: &mut dyn fmt::Write| {
         let _ = write!(f, "{:.0}/s", state.per_sec());
     };
-    bar.set_style(style.progress_chars("━━╌").with_key("rate", rate));
+    let left = |state: &ProgressState, f: &mut dyn fmt::Write| {
+        let _ = match state.pos() {
+            0 => f.write_str("unknown"),
+            _ => write!(f, "{:#}", HumanDuration(state.eta())),
+        };
+    };
+    bar.set_style(style.progress_chars("━━╌").with_key("rate", rate).with_key("left", left));
 }
