@@ -49,7 +49,8 @@ impl Target {
     }
 }
 
-fn protocol(name: &str) -> Result<Protocol, String> {
+/// The protocol of this name, or in words why there is none.
+pub fn protocol(name: &str) -> Result<Protocol, String> {
     name.parse().map_err(|error| match error {
         UnknownProtocol::NoUpgrade { .. } => error.to_string(),
         _ => format!("unknown protocol {name}: the known ones are {}", known_names()),

@@ -223,7 +223,7 @@ fn every_target_gets_its_result_in_memory_that_does_not_grow() {
              (timeout {more}, connect {tenth})\n",
             more + tenth
         );
-        assert!(summary.starts_with(&format!("starttls: {count} targets in ")), "{summary}");
+        assert!(summary.starts_with(&format!("starttls: {count} checked in ")), "{summary}");
         assert!(summary.ends_with(&tally), "{summary}");
         most.push(memory);
     }
@@ -262,7 +262,7 @@ fn a_killed_scan_goes_on_where_it_was() {
     let support::Run { code, stdout, stderr } = scan().output().expect("the tool starts").into();
     assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
     assert_results(&fs::read_to_string(&results).expect("results"), &targets);
-    let left = format!("starttls: {} targets in ", count() - done);
+    let left = format!("starttls: {} checked in ", count() - done);
     assert!(stderr.starts_with(&left) && stderr.contains(&format!(", {done} before: ")), "{stderr}");
     // All servers but the dead ones are called, and a second time only those that were being called.
     let twice = crowd.accepted.load(Ordering::Relaxed) - count() / 10 * 9;

@@ -93,7 +93,7 @@ fn a_result_is_what_check_says_of_it() {
         assert_eq!(result.to_string(), check.to_string());
     }
     let words = [" in ", "/s: verified 2, unverified 2, plaintext 0, failed 0\n"];
-    assert!(run.complaint().starts_with("starttls: 4 targets"), "{}", run.stderr);
+    assert!(run.complaint().starts_with("starttls: 4 checked"), "{}", run.stderr);
     assert!(words.iter().all(|words| run.stderr.contains(words)), "{}", run.stderr);
 }
 
@@ -270,7 +270,7 @@ fn a_scan_is_resumed_where_its_file_ends() {
     let torn = &whole[..whole.len() - 40];
     fs::write(&path, torn).expect("disk");
     let run = resume(&targets);
-    assert!(run.stderr.starts_with("starttls: 6 targets in "), "{}", run.stderr);
+    assert!(run.stderr.starts_with("starttls: 6 checked in "), "{}", run.stderr);
     assert!(run.stderr.contains("/s, 3 before: "), "{}", run.stderr);
     let lines = lines();
     let mut done: Vec<_> =
@@ -378,6 +378,7 @@ fn bad_arguments_and_files_end_it_before_it_begins() {
         (&["scan", "--per-host", "0", "localhost:25"], "--per-host"),
         (&["scan", "--shard", "4/3", "localhost:25"], "K/N"),
         (&["scan", "--resume", "/", "localhost:25"], "cannot resume /: "),
+        (&["scan", "--starttls", "smpt\x07", "localhost"], r"unknown protocol smpt\x07: the known ones are smtp,"),
         (&["scan", "--ca-file", "/nonexistent", "localhost:25"], "CA file"),
     ];
     for (arguments, words) in cases {
@@ -388,7 +389,7 @@ fn bad_arguments_and_files_end_it_before_it_begins() {
     // A directory can be opened, and not be read.
     let run = output(scan(&Authority::default()).args(["--file", "/", "smtp://127.0.0.1:1"]));
     assert!(run.stderr.starts_with("starttls: cannot read /: "), "{}", run.stderr);
-    assert!(run.stderr.contains("starttls: 1 targets in "), "{}", run.stderr);
+    assert!(run.stderr.contains("starttls: 1 checked in "), "{}", run.stderr);
     assert_eq!((run.code, run.stdout.lines().count()), (3, 1));
 }
 

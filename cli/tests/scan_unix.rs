@@ -69,7 +69,7 @@ fn a_signal_ends_it_with_whole_lines() {
         stdout.read_to_string(&mut line).expect("the tool ends");
         let run = Run::from(child.wait_with_output().expect("the tool ends"));
         assert_eq!((run.code, line.matches('\n').count()), (code, 1), "{line}");
-        assert!(run.complaint().starts_with("starttls: 1 targets in "), "{}", run.stderr);
+        assert!(run.complaint().starts_with("starttls: 1 checked in "), "{}", run.stderr);
         assert!(run.stderr.contains(": verified 1, "), "{}", run.stderr);
     }
 }
@@ -89,7 +89,7 @@ fn it_has_as_many_descriptors_as_it_needs_or_says_so() {
         shell.args(["--name", "client.example", "--server-name", "localhost", "--ca-file"]).arg(ca_file(&authority));
         let run = Run::from(shell.arg(&target).output().expect("a shell"));
         let rest = run.stderr.strip_prefix(complaint).expect(&run.stderr);
-        assert!(rest.starts_with("starttls: 1 targets in "), "{}", run.stderr);
+        assert!(rest.starts_with("starttls: 1 checked in "), "{}", run.stderr);
         assert_eq!(run.code, 0);
     }
 }
@@ -138,7 +138,7 @@ fn a_terminal_gets_a_bar_and_is_left_as_it_was() {
         // No colour, no hidden cursor, and nothing of the bar behind the last time that its lines were cleared.
         assert!(!text.contains("\x1b[?") && !text.contains("\x1b[3") && !text.contains("\x1b[0m"), "{text:?}");
         let (_, end) = text.rsplit_once("\x1b[2K").expect("it clears the bar");
-        assert!(end.contains("starttls: 1 targets in ") && !end.contains("ETA"), "{end:?}");
+        assert!(end.contains("starttls: 1 checked in ") && !end.contains("ETA"), "{end:?}");
         assert_eq!(fs::read_to_string(&out).expect("results").matches('\n').count(), 1);
     }
 }

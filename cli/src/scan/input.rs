@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use starttls::Escaped;
 
 use crate::arguments::ScanArguments;
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// How long a line may be. A name has 253 bytes.
 const LONGEST: usize = 4096;
@@ -46,13 +46,13 @@ pub struct Input {
 }
 
 impl Input {
-    pub fn new(arguments: &ScanArguments) -> Self {
-        Self {
-            targets: arguments.targets.clone(),
-            file: arguments.file.clone(),
-            starttls: arguments.client.starttls.clone(),
-            scripted: arguments.client.script.is_some(),
-        }
+    /// # Errors
+    /// If no target could be right.
+    pub fn new(arguments: &ScanArguments) -> Result<Self, String> {
+        let client = &arguments.client;
+        client.starttls.as_deref().map(target::protocol).transpose()?;
+        let (targets, file) = (arguments.targets.clone(), arguments.file.clone());
+        Ok(Self { targets, file, starttls: client.starttls.clone(), scripted: client.script.is_some() })
     }
 
     /// Whether there is an end that can be told ahead, by reading it all once more.

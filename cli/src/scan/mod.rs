@@ -47,7 +47,7 @@ const AHEAD: usize = 32;
 /// In words, if it cannot begin.
 pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
     let checker = Checker::new(&arguments.client).map_err(|error| error.message())?;
-    let input = Input::new(arguments);
+    let input = Input::new(arguments).map_err(|error| Error::Config(error).message())?;
     let name = |path: &Path| Escaped(path.as_os_str().as_encoded_bytes()).to_string();
     let file = name(arguments.file.as_deref().unwrap_or(Path::new("-")));
     let unreadable = |error| format!("cannot read {file}: {error}");
@@ -86,6 +86,7 @@ pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
     let Scan { failure, results, .. } = scan;
     drop(results);
     let (written, Writer { bar, tally, .. }) = writer.join().map_err(|_| "the results cannot be written")?;
+    let shown = if bar.is_hidden() { format!(": {tally}") } else { format!("\n{tally:#}") };
     bar.finish_and_clear();
 
     let code = match failure.into_inner() {
@@ -99,7 +100,7 @@ pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
         let seconds = started.elapsed().as_secs_f64();
         let total = tally.total();
         let before = if before > 0 { format!(", {before} before") } else { String::new() };
-        complain(&format!("{total} targets in {seconds:.1} s, {:.0}/s{before}: {tally}", total as f64 / seconds));
+        complain(&format!("{total} checked in {seconds:.1} s, {:.0}/s{before}{shown}", total as f64 / seconds));
     }
     Ok(exit(written, code))
 }

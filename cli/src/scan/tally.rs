@@ -65,7 +65,8 @@ impl fmt::Display for Tally {
 /// A bar that shows itself only on a terminal, and knows no end until it is told one.
 pub fn bar() -> ProgressBar {
     let bar = ProgressBar::no_length();
-    style(&bar, "{pos} targets  {elapsed}  {rate}\n{msg}");
+    style(&bar, "{pos} checked  {elapsed}  {rate}\n{msg}");
+    bar.set_message(format!("{:#}", Tally::default()));
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
 }
