@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::scan::Shard;
+
 const EXIT_CODES: &str = "\
 Exit codes, as monitoring plugins have them:
   0  upgraded to TLS, and the certificate is verified
@@ -48,6 +50,15 @@ Examples:
   starttls man | man -l -
   starttls man check > /usr/local/share/man/man1/starttls-check.1";
 
+const SCAN_HELP: &str = "\
+Exit codes:
+  0    every target has its result, whatever it is
+  3    bad arguments, or the targets could not be read, or the results not be written
+  130  interrupted: what has ended is written (143 by SIGTERM)
+
+The part K of N that a target belongs to is told by its text, as it stands in the results: K - 1 is the first 8 bytes of
+the text's SHA-256, as a big-endian number, modulo N.";
+
 /// Checks the STARTTLS of a server, from the plaintext dialogue to the certificate
 #[derive(Parser)]
 #[command(name = "starttls", version, after_help = EXIT_CODES, arg_required_else_help = false)]
@@ -64,6 +75,9 @@ pub enum Command {
     /// Upgrade one connection, then join it with standard input and output, as s_client does
     #[command(after_help = CONNECT_HELP)]
     Connect(ConnectArguments),
+    /// Check many servers, thousands at once, and print a line of JSON for each as it ends
+    #[command(after_help = SCAN_HELP)]
+    Scan(ScanArguments),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
     /// List the protocols, with their names, ports and specifications
@@ -129,6 +143,36 @@ pub struct ConnectArguments {
     pub unverified: bool,
 }
 
+#[derive(Args)]
+pub struct ScanArguments {
+    /// As for check; or `IP,DOMAIN,TAG,PORT` as zgrab2 has it, where IP may be a network such as 192.0.2.0/24
+    #[arg(value_name = "TARGET", required_unless_present = "file")]
+    pub targets: Vec<String>,
+    /// Read targets from FILE, one a line, but for empty lines and those that begin with #; from stdin if it is -
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How many servers to have to do with at once, at most
+    #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub jobs: u32,
+    /// How many to begin with in a second, at most
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How many connections to have with one host at once, at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub per_host: Option<u32>,
+    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// Take part K of N of the targets, for N machines that share a list
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Print results in zgrab2's layout
+    #[arg(long)]
+    pub zgrab2: bool,
+    #[command(flatten)]
+    pub client: ClientArguments,
+}
+
 /// How to reach a server, what to say to it, and what to expect of its TLS: the same for all that connects.
 #[derive(Args)]
 pub struct ClientArguments {
@@ -168,6 +212,13 @@ pub struct TlsArguments {
 fn resolver(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse::<SocketAddr>();
     address.or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53))).map_err(|_| "not an IP address".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("not a number from 0.001 to 1000000".to_owned()),
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

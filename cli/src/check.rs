@@ -98,12 +98,13 @@ impl Checker {
             // A server that has TLS from the first byte greets within it, which is not what goes on after an upgrade.
             let goes_on = self.goes_on && !target.implicit;
             if let (true, Some(speech)) = (goes_on, target.protocol.and_then(Speech::of)) {
-                session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report).await;
+                // Boxed, since a scan has thousands of these futures that do not come to it.
+                Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;
             if self.active && !target.implicit {
-                active::run(self, target, deadline, &mut report).await;
+                Box::pin(active::run(self, target, deadline, &mut report)).await;
             }
         }
         report
@@ -149,7 +150,8 @@ impl Checker {
         test: Option<&'static Test>,
         report: &mut Report,
     ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
-        report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
+        let server_name = target.server_name.as_ref().or(self.server_name.as_ref());
+        report.server_name.clone_from(server_name.unwrap_or(&target.host));
         let server_name = ServerName::try_from(report.server_name.clone())
             .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
         // Bad names are told before anybody is spoken to.

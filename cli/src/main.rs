@@ -13,6 +13,7 @@ mod human;
 mod implicit;
 mod protocols;
 mod report;
+mod scan;
 mod session;
 mod sweep;
 mod table;
@@ -44,6 +45,10 @@ fn main() -> ExitCode {
     match Arguments::try_parse() {
         Ok(Arguments { command: Command::Check(arguments) }) => check(&arguments),
         Ok(Arguments { command: Command::Connect(arguments) }) => connect::run(&arguments).into(),
+        Ok(Arguments { command: Command::Scan(arguments) }) => scan::run(&arguments).unwrap_or_else(|error| {
+            complain(&error);
+            UNKNOWN.into()
+        }),
         Ok(Arguments { command: Command::Demo }) => {
             let demo = demo::run();
             let code = if demo.failures.is_empty() { 0 } else { CRITICAL };

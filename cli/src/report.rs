@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rustls::ClientConnection;
+use rustls::{CipherSuite, ClientConnection};
 use serde::{Serialize, Serializer};
 use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 
@@ -152,19 +152,24 @@ impl Cleartext {
 impl Tls {
     /// For a connection whose handshake is complete.
     pub fn new(connection: &ClientConnection, verify_error: Option<String>) -> Self {
-        // rustls writes TLSv1_3 and TLS13_AES_128_GCM_SHA256, the registry of IANA TLS_AES_128_GCM_SHA256.
+        // rustls writes TLSv1_3.
         let version = connection.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
-        let suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        let suite = connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite()));
         let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
         Self {
             version,
-            cipher_suite: suite.map(|suite| suite.replacen("TLS13_", "TLS_", 1)),
+            cipher_suite: suite,
             key_exchange: group,
             verified: verify_error.is_none(),
             verify_error,
             certificates: connection.peer_certificates().unwrap_or_default().iter().map(Certificate::new).collect(),
         }
     }
+}
+
+/// As the registry of IANA has it: rustls writes TLS13_AES_128_GCM_SHA256.
+pub fn suite_name(suite: CipherSuite) -> String {
+    format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
 }
 
 impl Turn {
