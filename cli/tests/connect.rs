@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rustls::{ServerConnection, StreamOwned};
 use starttls_replay::{Authority, Flaw, Server};
@@ -22,6 +23,8 @@ fn tls_server(
 ) -> Server {
     let config = authority.server_config(flaw);
     serve(move |mut stream| {
+        // A test that fails is not to hang.
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.write_all(b"+OK\r\n")?;
         line(&mut stream)?;
         stream.write_all(b"+OK\r\n")?;
