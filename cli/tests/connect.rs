@@ -24,7 +24,7 @@ fn tls_server(
     let config = authority.server_config(flaw);
     serve(move |mut stream| {
         // A test that fails is not to hang.
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         stream.write_all(b"+OK\r\n")?;
         line(&mut stream)?;
         stream.write_all(b"+OK\r\n")?;
