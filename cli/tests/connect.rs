@@ -13,6 +13,9 @@ use rustls::{ServerConnection, StreamOwned};
 use starttls_replay::{Authority, Flaw, Server};
 use support::{Run, arguments, good_server, line, replay, serve, tool};
 
+/// A test that fails is not to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
 /// A POP3 server that goes on with `handler` over TLS.
@@ -23,8 +26,7 @@ fn tls_server(
 ) -> Server {
     let config = authority.server_config(flaw);
     serve(move |mut stream| {
-        // A test that fails is not to hang.
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(b"+OK\r\n")?;
         line(&mut stream)?;
         stream.write_all(b"+OK\r\n")?;
@@ -118,7 +120,7 @@ fn what_the_server_says_first_is_there_at_once_and_it_may_close_first() {
     let held = Mutex::new(held);
     let server = tls_server(&authority, Flaw::None, move |mut tls| {
         tls.write_all(b"* ready")?;
-        held.lock().map_err(|_| io::ErrorKind::Other)?.recv().map_err(io::Error::other)?;
+        held.lock().map_err(|_| io::ErrorKind::Other)?.recv_timeout(PATIENCE).map_err(io::Error::other)?;
         tls.write_all(b", and gone\r\n")?;
         close(tls)
     });
