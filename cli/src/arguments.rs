@@ -20,7 +20,7 @@ const CHECK_HELP: &str = "\
 Examples:
   starttls check smtp://mail.example:587
   starttls check mail.example                   which port of it upgrades, or has TLS from the first byte?
-  starttls check --mx example.org               does all mail for this domain travel encrypted?
+  starttls check --mx example.org               do the mail servers of this domain upgrade?
 
 The DNS names the mail servers, and nothing here proves that it is right: their certificates are held against names that
 an attacker on the path to the DNS could have chosen, unless the DNS server validates DNSSEC. MTA-STS and DANE, which
@@ -35,7 +35,7 @@ Examples:
 
 Bytes pass unchanged, in both directions at once. At a terminal, each line that is typed is sent with CR LF, and control
 characters of the server's are shown escaped. No letter at the start of a line means anything. The end of the input is
-told to the server, whose answers are awaited until it closes.
+told to the server, whose answers are awaited until it closes. --timeout is for the upgrade: the session may last.
 
 Exit codes: as of check; 2 as well if the server cut the connection off.";
 

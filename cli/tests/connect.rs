@@ -7,11 +7,15 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rustls::{ServerConnection, StreamOwned};
 use starttls::Protocol;
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use support::{Run, arguments, line, replay, serve, tool};
+
+/// A test that fails is not to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
@@ -23,6 +27,7 @@ fn tls_server(
 ) -> Server {
     let config = authority.server_config(flaw);
     serve(move |mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(b"+OK\r\n")?;
         line(&mut stream)?;
         stream.write_all(b"+OK\r\n")?;
@@ -122,7 +127,7 @@ fn what_the_server_says_first_is_there_at_once_and_it_may_close_first() {
     let held = Mutex::new(held);
     let server = tls_server(&authority, Flaw::None, move |mut tls| {
         tls.write_all(b"* ready")?;
-        held.lock().map_err(|_| io::ErrorKind::Other)?.recv().map_err(io::Error::other)?;
+        held.lock().map_err(|_| io::ErrorKind::Other)?.recv_timeout(PATIENCE).map_err(io::Error::other)?;
         tls.write_all(b", and gone\r\n")?;
         close(tls)
     });
