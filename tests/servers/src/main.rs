@@ -13,6 +13,7 @@
 //!
 //! To add a server, write its file with a `start` function like `nats.rs`, and list that in `SERVERS`.
 
+mod agree;
 mod apache;
 mod authority;
 mod case;
@@ -124,7 +125,7 @@ fn run() -> Result<bool> {
         let started = starts.into_iter();
         started.map(|(name, start)| (name, start.join().unwrap_or_else(|_| Err("it panicked".into())))).collect()
     });
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed, mut agreed) = (0, 0, 0);
     for (name, server) in &servers {
         if let Err(error) = server {
             println!("{name}: FAILED to start: {error}");
@@ -169,6 +170,30 @@ fn run() -> Result<bool> {
             }
         }
     }
+    for server in servers() {
+        for case in &server.cases {
+            for (peer, verdict) in agree::verdicts(case, &setting) {
+                match verdict {
+                    Ok(()) => passed += 1,
+                    Err(error) => {
+                        println!(
+                            "{} {} {}: {peer} and the tool differ:\n  {error}",
+                            server.name,
+                            case.protocol,
+                            case.offer.name()
+                        );
+                        failed += 1;
+                    }
+                }
+                agreed += 1;
+            }
+        }
+    }
+    println!(
+        "{agreed} connections compared: version, suite, key, chain and verification, as openssl and gnutls-cli tell them"
+    );
+    let [shown, untold] = agree::misleading(servers().flat_map(|server| &server.cases), &setting)?;
+    (passed, failed) = (passed + shown - untold, failed + untold);
     let good =
         servers().flat_map(|server| &server.cases).find(|case| case.protocol == "smtp" && case.offer == Offer::Good);
     let smtp = good.ok_or("there is no good SMTP server")?.port;
