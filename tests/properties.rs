@@ -180,12 +180,18 @@ proptest! {
     }
 
     #[test]
-    fn what_a_server_says_is_never_more_than_the_limits(setup in setup(), turns in turns()) {
-        let verdict = setup.drive(&whole(&turns));
-        if verdict.end.is_ok() {
-            let bytes: usize = turns.iter().map(Vec::len).sum();
-            prop_assert!(bytes <= setup.limits.bytes as usize);
-            prop_assert!(verdict.round_trips <= setup.limits.turns);
+    fn what_a_server_says_is_never_more_than_the_limits(
+        (setup, turns) in upgrading(),
+        (bytes, line, lines, most) in (1..400_u32, 1..100_u32, 1..12_u32, 1..6_u32),
+    ) {
+        let limits = Limits { bytes, line, lines, turns: most };
+        let verdict = Setup { limits, ..setup }.drive(&whole(&turns));
+        match verdict.end {
+            Ok(_) => {
+                prop_assert!(turns.iter().map(Vec::len).sum::<usize>() <= bytes as usize);
+                prop_assert!(verdict.round_trips <= most, "{} replies, and not {}", verdict.round_trips, most);
+            }
+            Err(error) => prop_assert!(matches!(error, Error::Limit(_)), "{}", error),
         }
     }
 

@@ -30,6 +30,7 @@ file, and a test fails when it is out of date.
 | `transcripts`, `hostile` | what servers say, as data: recorded from real ones, and [hostile](hostile/README.md) |
 | `conformance.rs` | each of them against the core: whole, split everywhere, cut off everywhere, under both policies |
 | `properties.rs` | what holds for any bytes, any split of them, every protocol and both policies |
+| `names.rs` | whatever a caller passes as a name stays in its place on the wire |
 | `reference` | every protocol once more, naively, and the core compared with it |
 | `limits.rs`, `allocations.rs`, `size.rs` | time and memory are bounded |
 | `suite` | what both transports pass, the hostile servers over sockets among it |
