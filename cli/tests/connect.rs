@@ -173,7 +173,7 @@ fn nothing_is_passed_on_to_a_server_that_does_not_verify() {
         assert_eq!((run.code, run.stdout.as_str()), (2, ""));
         assert!(run.stderr.starts_with("UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", run.stderr);
         assert!(run.stderr.ends_with("with --unverified it is, whoever is at the other end\n"), "{}", run.stderr);
-        assert_eq!(told.recv().expect("the server heard the end"), b"", "{more:?}");
+        assert_eq!(told.recv_timeout(PATIENCE).expect("the server heard the end"), b"", "{more:?}");
     }
 }
 
@@ -280,7 +280,7 @@ fn at_a_terminal_lines_are_lines_and_control_characters_are_shown() {
         assert!(shown.ends_with("+OK \\x1b]0;owned\\x07 \\Seen\r\n"), "{shown:?}");
         stdin.write_all(b"Quit\n").expect("a terminal");
     });
-    assert_eq!(&told.recv().expect("a line"), b"Quit\r\n");
+    assert_eq!(&told.recv_timeout(PATIENCE).expect("a line"), b"Quit\r\n");
 }
 
 #[cfg(target_os = "linux")]
