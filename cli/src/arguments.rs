@@ -1,9 +1,13 @@
 //! The command line. Completions and the manual page are made from it as well.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::scan::Shard;
 
 const EXIT_CODES: &str = "\
 Exit codes, as monitoring plugins have them:
@@ -11,6 +15,49 @@ Exit codes, as monitoring plugins have them:
   1  upgraded and verified, with a warning
   2  not upgraded, or not verified
   3  could not tell: no connection, or bad arguments";
+
+const CHECK_HELP: &str = "\
+Examples:
+  starttls check smtp://mail.example:587
+  starttls check mail.example                   which port of it upgrades, or has TLS from the first byte?
+  starttls check --mx example.org               does all mail for this domain travel encrypted?
+
+The DNS names the mail servers, and nothing here proves that it is right: their certificates are held against names that
+an attacker on the path to the DNS could have chosen, unless the DNS server validates DNSSEC. MTA-STS and DANE, which
+senders use against that, are not looked at.
+
+Exit codes: see starttls --help; of several ports, the worst of those that answered.";
+
+const CONNECT_HELP: &str = "\
+Examples:
+  starttls connect smtp://mail.example:587
+  printf 'QUIT\\r\\n' | starttls connect --quiet smtp://mail.example
+
+Bytes pass unchanged, in both directions at once. At a terminal, each line that is typed is sent with CR LF, and control
+characters of the server's are shown escaped. No letter at the start of a line means anything. The end of the input is
+told to the server, whose answers are awaited until it closes.
+
+Exit codes: as of check; 2 as well if the server cut the connection off.";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  . <(starttls completions bash)
+  starttls completions zsh > ~/.zfunc/_starttls
+  starttls completions fish > ~/.config/fish/completions/starttls.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  starttls man | man -l -
+  starttls man check > /usr/local/share/man/man1/starttls-check.1";
+
+const SCAN_HELP: &str = "\
+Exit codes:
+  0    every target has its result, whatever it is
+  3    bad arguments, or the targets could not be read, or the results not be written
+  130  interrupted: what has ended is written (143 by SIGTERM)
+
+The part K of N that a target belongs to is told by its text, as it stands in the results: K - 1 is the first 8 bytes of
+the text's SHA-256, as a big-endian number, modulo N.";
 
 /// Checks the STARTTLS of a server, from the plaintext dialogue to the certificate
 #[derive(Parser)]
@@ -23,21 +70,43 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     /// Upgrade one connection, and report what the server said and how TLS and its certificate look
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = CHECK_HELP)]
     Check(Box<CheckArguments>),
+    /// Upgrade one connection, then join it with standard input and output, as s_client does
+    #[command(after_help = CONNECT_HELP)]
+    Connect(ConnectArguments),
+    /// Check many servers, thousands at once, and print a line of JSON for each as it ends
+    #[command(after_help = SCAN_HELP)]
+    Scan(ScanArguments),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
     /// List the protocols, with their names, ports and specifications
     Protocols,
+    /// Print the completions for a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, for man
+    #[command(after_help = MAN_HELP)]
+    Man {
+        /// The subcommand whose page it is to be [default: that of starttls itself]
+        subcommand: Option<String>,
+    },
 }
 
 #[derive(Args)]
 pub struct CheckArguments {
-    /// HOST, HOST:PORT or PROTOCOL://HOST[:PORT]; an IPv6 address with a port stands in brackets
+    /// HOST:PORT or PROTOCOL://HOST[:PORT], or HOST alone, to try the well-known ports of all protocols; an IPv6 address
+    /// with a port stands in brackets
     pub target: String,
     #[command(flatten)]
     pub client: ClientArguments,
-    /// Report in JSON, one object on one line
+    /// Check the mail servers of TARGET, which is a domain; on port 25, if it has none behind it
+    #[arg(long, conflicts_with_all = ["starttls", "script"])]
+    pub mx: bool,
+    /// Report in JSON, one object on one line for each server and port that was tried
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -57,6 +126,53 @@ pub struct SessionArguments {
     pub active: bool,
 }
 
+#[derive(Args)]
+pub struct ConnectArguments {
+    /// HOST:PORT or PROTOCOL://HOST[:PORT]; an IPv6 address with a port stands in brackets
+    pub target: String,
+    #[command(flatten)]
+    pub client: ClientArguments,
+    /// Send CR LF for each LF of the input, as is done anyway for what is typed at a terminal
+    #[arg(long)]
+    pub crlf: bool,
+    /// No report on stderr, but for failures
+    #[arg(long)]
+    pub quiet: bool,
+    /// Go on although the certificate does not verify: there may be anybody at the other end
+    #[arg(long)]
+    pub unverified: bool,
+}
+
+#[derive(Args)]
+pub struct ScanArguments {
+    /// As for check; or `IP,DOMAIN,TAG,PORT` as zgrab2 has it, where IP may be a network such as 192.0.2.0/24
+    #[arg(value_name = "TARGET", required_unless_present = "file")]
+    pub targets: Vec<String>,
+    /// Read targets from FILE, one a line, but for empty lines and those that begin with #; from stdin if it is -
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How many servers to have to do with at once, at most
+    #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub jobs: u32,
+    /// How many to begin with in a second, at most
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How many connections to have with one host at once, at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub per_host: Option<u32>,
+    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// Take part K of N of the targets, for N machines that share a list
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Print results in zgrab2's layout
+    #[arg(long)]
+    pub zgrab2: bool,
+    #[command(flatten)]
+    pub client: ClientArguments,
+}
+
 /// How to reach a server, what to say to it, and what to expect of its TLS: the same for all that connects.
 #[derive(Args)]
 pub struct ClientArguments {
@@ -72,6 +188,9 @@ pub struct ClientArguments {
     /// How long it all may take
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = timeout)]
     pub timeout: Duration,
+    /// Ask this DNS server for addresses and MX records, instead of the system's
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = resolver)]
+    pub resolver: Option<SocketAddr>,
     #[command(flatten)]
     pub tls: TlsArguments,
     /// Ask for the capabilities before the upgrade, where the protocol does not need it, and report them
@@ -88,6 +207,18 @@ pub struct TlsArguments {
     /// Trust the authorities in this PEM file, instead of the system's
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+}
+
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>();
+    address.or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53))).map_err(|_| "not an IP address".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("not a number from 0.001 to 1000000".to_owned()),
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -10,16 +10,18 @@ use rustls::pki_types::ServerName;
 use smol::io::AsyncWriteExt;
 use smol::net::TcpStream;
 use starttls::protocol::{Client, Knobs, Script};
-use starttls::{Dialogue, Negotiation, transport};
+use starttls::{Dialogue, Negotiation, Protocol, transport};
 use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::{ClientArguments, SessionArguments};
+use crate::dns::Resolver;
 use crate::failure::Error;
+use crate::implicit::Implicit;
 use crate::report::{Cleartext, Outcome, Report, Tls};
 use crate::session::active::{self, Test};
 use crate::session::capabilities::Speech;
 use crate::session::{self, Credentials};
-use crate::target::Target;
+use crate::target::{Target, host_name};
 use crate::trust::Trust;
 use crate::verify;
 
@@ -30,6 +32,8 @@ pub struct Checker {
     script: Option<String>,
     name: Option<String>,
     server_name: Option<String>,
+    /// If it is not the system's.
+    resolver: Option<Resolver>,
     timeout: Duration,
     ask: bool,
     goes_on: bool,
@@ -45,12 +49,33 @@ impl Checker {
             script: arguments.script.as_deref().map(script_in).transpose()?,
             name: arguments.name.clone(),
             server_name: arguments.tls.server_name.clone(),
+            resolver: arguments.resolver.map(Resolver::new),
             timeout: arguments.timeout,
             ask: arguments.ask,
             goes_on: false,
             credentials: None,
             active: false,
         })
+    }
+
+    /// The mail servers of the target, which is a domain. The time that it takes to ask is gone for their checks.
+    pub async fn mail_servers(&mut self, target: &Target) -> Result<Vec<Target>, Error> {
+        let started = Instant::now();
+        let system;
+        let resolver = match &self.resolver {
+            Some(resolver) => resolver,
+            None => {
+                system = Resolver::system()
+                    .map_err(|error| Error::Config(format!("cannot read /etc/resolv.conf: {error}: use --resolver")))?;
+                &system
+            }
+        };
+        let hosts = resolver.mail_servers(&target.host, started + self.timeout).await?;
+        self.timeout = self.timeout.saturating_sub(started.elapsed());
+        for host in &hosts {
+            host_name(host).map_err(Error::Config)?;
+        }
+        Ok(hosts.iter().map(|host| Target::at(host, target.port, Protocol::Smtp, false)).collect())
     }
 
     /// Makes every check go on after TLS: it greets again, and does what the arguments say.
@@ -70,20 +95,27 @@ impl Checker {
         let deadline = Instant::now() + self.timeout;
         let (mut report, tls) = self.connect_by(target, deadline, None).await;
         if let Some(mut tls) = tls {
-            if let (true, Some(speech)) = (self.goes_on, target.protocol.and_then(Speech::of)) {
-                session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report).await;
+            // A server that has TLS from the first byte greets within it, which is not what goes on after an upgrade.
+            let goes_on = self.goes_on && !target.implicit;
+            if let (true, Some(speech)) = (goes_on, target.protocol.and_then(Speech::of)) {
+                // Boxed, since a scan has thousands of these futures that do not come to it.
+                Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;
-            if self.active {
-                active::run(self, target, deadline, &mut report).await;
+            if self.active && !target.implicit {
+                Box::pin(active::run(self, target, deadline, &mut report)).await;
             }
         }
         report
     }
 
     /// Upgrades, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
-    /// A test puts a command behind the request for TLS.
+    pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
+        self.connect_by(target, Instant::now() + self.timeout, None).await
+    }
+
+    /// The same by a given time. A test puts a command behind the request for TLS.
     pub async fn connect_by(
         &self,
         target: &Target,
@@ -91,6 +123,7 @@ impl Checker {
         test: Option<&'static Test>,
     ) -> (Report, Option<TlsStream<TcpStream>>) {
         let mut report = Report::new(&target.text, target.protocol);
+        report.implicit = target.implicit;
         let started = Instant::now();
         let upgraded = self.upgrade(target, deadline, test, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
@@ -117,7 +150,8 @@ impl Checker {
         test: Option<&'static Test>,
         report: &mut Report,
     ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
-        report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
+        let server_name = target.server_name.as_ref().or(self.server_name.as_ref());
+        report.server_name.clone_from(server_name.unwrap_or(&target.host));
         let server_name = ServerName::try_from(report.server_name.clone())
             .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
         // Bad names are told before anybody is spoken to.
@@ -132,7 +166,14 @@ impl Checker {
                 // The receiver lives as long as the upgrader.
                 let _ = sender.send((side, bytes.to_vec()));
             });
-        let mut stream = upgrader.connect(&target.host, target.port).await?;
+        let addresses = match &self.resolver {
+            None => upgrader.resolve(&target.host, target.port).await?,
+            Some(resolver) => {
+                let addresses = resolver.addresses(&target.host, Instant::now() + self.timeout).await?;
+                addresses.into_iter().map(|address| (address, target.port).into()).collect()
+            }
+        };
+        let mut stream = upgrader.connect_to(&addresses).await?;
         report.address = stream.peer_addr().ok();
         let own = stream.local_addr().map_err(config_error)?.ip();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));
@@ -158,6 +199,7 @@ impl Checker {
 
     fn dialogue(&self, target: &Target, name: &str, domain: &str) -> Result<Box<dyn Dialogue + Send>, Error> {
         match (&self.script, target.protocol) {
+            _ if target.implicit => Ok(Box::new(Implicit)),
             (Some(script), _) => Ok(Box::new(script.parse::<Script>().map_err(config_error)?)),
             (None, Some(protocol)) => {
                 let knobs = Knobs { ask: self.ask, ..Knobs::default() };

@@ -30,6 +30,15 @@ impl Display for Report {
     }
 }
 
+/// The report in a line or two: the verdict, and what to try.
+pub struct Verdict<'a>(pub &'a Report);
+
+impl Display for Verdict<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.verdict(f)
+    }
+}
+
 impl Report {
     fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let name = &self.server_name;

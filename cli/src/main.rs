@@ -3,13 +3,19 @@
 mod arguments;
 mod certificate;
 mod check;
+mod connect;
 mod demo;
+mod dns;
+mod documents;
 mod failure;
 mod finding;
 mod human;
+mod implicit;
 mod protocols;
 mod report;
+mod scan;
 mod session;
+mod sweep;
 mod table;
 mod target;
 mod trust;
@@ -21,9 +27,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use starttls::Escaped;
 
-use arguments::{Arguments, CheckArguments, Command};
+use arguments::{Arguments, CheckArguments, ClientArguments, Command};
 use check::Checker;
+use failure::Error;
 use report::Report;
+use sweep::Sweep;
 use target::Target;
 
 /// Upgraded and verified, with a warning.
@@ -35,22 +43,26 @@ const UNKNOWN: u8 = 3;
 
 fn main() -> ExitCode {
     match Arguments::try_parse() {
-        Ok(Arguments { command: Command::Check(arguments) }) => {
-            let report = check(&arguments);
-            let code = report.exit_code();
-            if let Some(failure) = &report.failure
-                && code == UNKNOWN
-            {
-                complain(&failure.message);
-            }
-            exit(print_report(&report, arguments.json), code)
-        }
+        Ok(Arguments { command: Command::Check(arguments) }) => check(&arguments),
+        Ok(Arguments { command: Command::Connect(arguments) }) => connect::run(&arguments).into(),
+        Ok(Arguments { command: Command::Scan(arguments) }) => scan::run(&arguments).unwrap_or_else(|error| {
+            complain(&error);
+            UNKNOWN.into()
+        }),
         Ok(Arguments { command: Command::Demo }) => {
             let demo = demo::run();
             let code = if demo.failures.is_empty() { 0 } else { CRITICAL };
-            exit(print(&demo.to_string()), code)
+            exit(print(demo.to_string().as_bytes()), code)
         }
-        Ok(Arguments { command: Command::Protocols }) => exit(print(&protocols::list()), 0),
+        Ok(Arguments { command: Command::Protocols }) => exit(print(protocols::list().as_bytes()), 0),
+        Ok(Arguments { command: Command::Completions { shell } }) => exit(print(&documents::completions(shell)), 0),
+        Ok(Arguments { command: Command::Man { subcommand } }) => match documents::manual(subcommand.as_deref()) {
+            Some(page) => exit(page.and_then(|page| print(&page)), 0),
+            None => {
+                complain(&format!("there is no subcommand {}", Escaped(subcommand.unwrap_or_default().as_bytes())));
+                UNKNOWN.into()
+            }
+        },
         Err(error) if error.use_stderr() => {
             complain(&one_line(&error));
             UNKNOWN.into()
@@ -59,21 +71,75 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(arguments: &CheckArguments) -> Report {
-    let client = &arguments.client;
-    let target = match client.script {
-        Some(_) => Target::scripted(&arguments.target),
-        None => Target::parse(&arguments.target, client.starttls.as_deref()),
+fn check(arguments: &CheckArguments) -> ExitCode {
+    let (text, client, json) = (&arguments.target, &arguments.client, arguments.json);
+    let bare = if client.script.is_none() && client.starttls.is_none() { target::bare_host(text) } else { None };
+    let checker = || Checker::new(client)?.going_on(&arguments.session);
+    let swept = if arguments.mx {
+        mail_servers(text, checker)
+    } else if let Some(host) = bare {
+        checker().map(|checker| Sweep::run(&checker, &sweep::ports(&host), true))
+    } else {
+        return match prepare(text, client, checker) {
+            Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), json),
+            Err(failed) => report(&failed, json),
+        };
     };
-    let mut report = Report::new(&arguments.target, target.as_ref().ok().and_then(|target| target.protocol));
-    let prepared = target
-        .map_err(failure::Error::Config)
-        .and_then(|target| Ok((Checker::new(client)?.going_on(&arguments.session)?, target)));
-    match prepared {
-        Ok((checker, target)) => report = smol::block_on(checker.check(&target)),
-        Err(error) => report.fail(error),
+    match swept {
+        Ok(sweep) => report_all(&sweep, json),
+        Err(error) => report(&Report::failed(text, None, error), json),
     }
-    report
+}
+
+fn mail_servers(domain: &str, checker: impl FnOnce() -> Result<Checker, Error>) -> Result<Sweep, Error> {
+    let domain = Target::parse(domain, Some("smtp")).map_err(Error::Config)?;
+    let mut checker = checker()?;
+    let targets = smol::block_on(checker.mail_servers(&domain))?;
+    Ok(Sweep::run(&checker, &targets, false))
+}
+
+/// What is to be checked, and what checks it; or the report that this is impossible.
+fn prepare(
+    text: &str,
+    client: &ClientArguments,
+    checker: impl FnOnce() -> Result<Checker, Error>,
+) -> Result<(Checker, Target), Box<Report>> {
+    let target = match client.script {
+        Some(_) => Target::scripted(text),
+        None => Target::parse(text, client.starttls.as_deref()),
+    };
+    let protocol = target.as_ref().ok().and_then(|target| target.protocol);
+    let prepared = target.map_err(Error::Config).and_then(|target| Ok((checker()?, target)));
+    prepared.map_err(|error| Report::failed(text, protocol, error).into())
+}
+
+fn report(report: &Report, json: bool) -> ExitCode {
+    complain_of_nothing_to_report(report);
+    exit(print_report(report, json), report.exit_code())
+}
+
+fn report_all(sweep: &Sweep, json: bool) -> ExitCode {
+    let complaint = sweep.complaint();
+    if let Some(complaint) = &complaint {
+        complain(complaint);
+    }
+    let printed = if json {
+        sweep.reports.iter().try_for_each(|report| print_report(report, true))
+    } else if complaint.is_some() && sweep.guessed {
+        Ok(())
+    } else {
+        print(sweep.to_string().as_bytes())
+    };
+    exit(printed, sweep.exit_code())
+}
+
+/// What failed before anybody was spoken to is told in one line.
+fn complain_of_nothing_to_report(report: &Report) {
+    if let Some(failure) = &report.failure
+        && report.exit_code() == UNKNOWN
+    {
+        complain(&failure.message);
+    }
 }
 
 /// The exit code, unless what it is about could not be printed.
@@ -90,18 +156,18 @@ fn exit(printed: io::Result<()>, code: u8) -> ExitCode {
 
 fn print_report(report: &Report, json: bool) -> io::Result<()> {
     if json {
-        print(&format!("{}\n", serde_json::to_string(report)?))
+        print(format!("{}\n", serde_json::to_string(report)?).as_bytes())
     } else if report.exit_code() == UNKNOWN {
         // The line on stderr has said it all.
         Ok(())
     } else {
-        print(&report.to_string())
+        print(report.to_string().as_bytes())
     }
 }
 
-fn print(text: &str) -> io::Result<()> {
+fn print(text: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(text)?;
     stdout.flush()
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rustls::ClientConnection;
+use rustls::{CipherSuite, ClientConnection};
 use serde::{Serialize, Serializer};
 use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 
@@ -28,6 +28,8 @@ pub struct Report {
     /// From the start of the name resolution to the end of the handshake.
     pub seconds: f64,
     pub findings: Vec<Finding>,
+    /// Whether there was to be TLS from the first byte.
+    pub implicit: bool,
     /// `None` without TLS, if it was not to go on, or if the protocol has no list of capabilities in text.
     pub session: Option<Session>,
     /// `None` unless the self-test was asked for, and there is one.
@@ -90,10 +92,18 @@ impl Report {
             tls: None,
             seconds: 0.0,
             findings: Vec::new(),
+            implicit: false,
             session: None,
             active: None,
             server_name: String::new(),
         }
+    }
+
+    /// The report of a check that never began.
+    pub fn failed(target: &str, protocol: Option<Protocol>, error: Error) -> Self {
+        let mut report = Self::new(target, protocol);
+        report.fail(error);
+        report
     }
 
     /// Ends the check with this error.
@@ -142,19 +152,24 @@ impl Cleartext {
 impl Tls {
     /// For a connection whose handshake is complete.
     pub fn new(connection: &ClientConnection, verify_error: Option<String>) -> Self {
-        // rustls writes TLSv1_3 and TLS13_AES_128_GCM_SHA256, the registry of IANA TLS_AES_128_GCM_SHA256.
+        // rustls writes TLSv1_3.
         let version = connection.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
-        let suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        let suite = connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite()));
         let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
         Self {
             version,
-            cipher_suite: suite.map(|suite| suite.replacen("TLS13_", "TLS_", 1)),
+            cipher_suite: suite,
             key_exchange: group,
             verified: verify_error.is_none(),
             verify_error,
             certificates: connection.peer_certificates().unwrap_or_default().iter().map(Certificate::new).collect(),
         }
     }
+}
+
+/// As the registry of IANA has it: rustls writes TLS13_AES_128_GCM_SHA256.
+pub fn suite_name(suite: CipherSuite) -> String {
+    format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
 }
 
 impl Turn {

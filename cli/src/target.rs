@@ -14,6 +14,10 @@ pub struct Target {
     pub protocol: Option<Protocol>,
     pub host: String,
     pub port: u16,
+    /// Whether there is TLS from the first byte, and no dialogue before it.
+    pub implicit: bool,
+    /// The name that the certificate must hold, if the host is not it.
+    pub server_name: Option<String>,
 }
 
 impl Target {
@@ -35,18 +39,40 @@ impl Target {
                 format!("cannot tell the protocol of {text}: give --starttls with one of {}", known_names())
             })?,
         };
-        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port: port.unwrap_or(protocol.ports()[0]) })
+        let port = port.unwrap_or(protocol.ports()[0]);
+        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port, implicit: false, server_name: None })
     }
 
     /// Reads `host:port` or `[v6]:port`, for a dialogue that a script has.
     pub fn scripted(text: &str) -> Result<Self, String> {
         let (host, port) = host_and_port(text)?;
         let port = port.ok_or_else(|| format!("{text} has no port, and a script does not tell one"))?;
-        Ok(Self { text: text.to_owned(), protocol: None, host, port })
+        Ok(Self { text: text.to_owned(), protocol: None, host, port, implicit: false, server_name: None })
+    }
+
+    /// One of the well-known ports of a host.
+    pub fn at(host: &str, port: u16, protocol: Protocol, implicit: bool) -> Self {
+        let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Self { text, protocol: Some(protocol), host: host.to_owned(), port, implicit, server_name: None }
     }
 }
 
-fn protocol(name: &str) -> Result<Protocol, String> {
+/// The host, if `text` is nothing else.
+pub fn bare_host(text: &str) -> Option<String> {
+    host_and_port(text).ok().filter(|(_, port)| port.is_none()).map(|(host, _)| host)
+}
+
+/// Refuses what no host is called, also if the DNS says so.
+pub fn host_name(text: &str) -> Result<(), String> {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
+        Ok(())
+    } else {
+        Err(format!("{text} is not a host: use ASCII letters (xn-- for others), digits and .-_"))
+    }
+}
+
+/// The protocol of this name, or in words why there is none.
+pub fn protocol(name: &str) -> Result<Protocol, String> {
     name.parse().map_err(|error| match error {
         UnknownProtocol::NoUpgrade { .. } => error.to_string(),
         _ => format!("unknown protocol {name}: the known ones are {}", known_names()),
@@ -77,9 +103,7 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
         if host.is_empty() {
             return Err("the target has no host".to_owned());
         }
-        if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
-            return Err(format!("{host} is not a host: use ASCII letters (xn-- for others), digits and .-_"));
-        }
+        host_name(host)?;
         (host, port)
     };
     Ok((host.to_owned(), port.map(number).transpose()?))
@@ -124,6 +148,18 @@ mod tests {
         for (text, starttls, protocol, host, port) in cases {
             assert_eq!(parsed(text, starttls), (protocol, host.to_owned(), port), "{text} {starttls:?}");
         }
+    }
+
+    #[test]
+    fn a_host_is_bare_without_protocol_and_port() {
+        for (text, host) in [("mail.example", "mail.example"), ("::1", "::1"), ("[::1]", "::1")] {
+            assert_eq!(bare_host(text).as_deref(), Some(host));
+        }
+        for text in ["mail.example:25", "[::1]:25", "smtp://mail.example", "", "mail example"] {
+            assert_eq!(bare_host(text), None, "{text}");
+        }
+        assert_eq!(Target::at("::1", 25, Protocol::Smtp, false), Target::parse("[::1]:25", None).unwrap());
+        assert_eq!(Target::at("a.example", 25, Protocol::Smtp, false), Target::parse("a.example:25", None).unwrap());
     }
 
     #[test]

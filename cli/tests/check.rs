@@ -53,6 +53,7 @@ fn every_protocol_is_upgraded_and_verified() {
             "tls",
             "seconds",
             "findings",
+            "implicit",
             "session",
             "active",
         ];

@@ -39,6 +39,11 @@ impl Run {
         serde_json::from_str(&self.stdout).expect("JSON")
     }
 
+    /// The JSON, an object a line.
+    pub fn reports(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
     /// The one line that the tool is to complain with, and nothing else.
     pub fn complaint(&self) -> &str {
         assert!(self.stderr.starts_with("starttls: "), "{}", self.stderr);
@@ -76,7 +81,7 @@ pub fn check_human(protocol: &str, server: &Server, authority: &Authority) -> Ru
     tool().args(arguments(protocol, server, authority)).output().expect("the tool starts").into()
 }
 
-fn ca_file(authority: &Authority) -> PathBuf {
+pub fn ca_file(authority: &Authority) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("ca-{}-{number}.pem", std::process::id()));
@@ -86,18 +91,31 @@ fn ca_file(authority: &Authority) -> PathBuf {
 
 /// A server that plays the transcript of this name, with TLS as `config` has it, and lists its capabilities again.
 pub fn replay(name: &str, config: Arc<ServerConfig>) -> Server {
-    replay_then(name, config, list_again)
+    serve(player(name, config))
 }
 
-/// The same, with these answers to what the client says within TLS, a line each.
+/// What such a server does.
+pub fn player(name: &str, config: Arc<ServerConfig>) -> impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static {
+    player_then(name, config, list_again)
+}
+
+/// A server that plays the transcript of this name, and has these answers to what the client says within TLS, a line each.
 pub fn replay_then(
     name: &str,
     config: Arc<ServerConfig>,
     answer: impl Fn(&str) -> &'static str + Send + Sync + 'static,
 ) -> Server {
+    serve(player_then(name, config, answer))
+}
+
+fn player_then(
+    name: &str,
+    config: Arc<ServerConfig>,
+    answer: impl Fn(&str) -> &'static str + Send + Sync + 'static,
+) -> impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static {
     let all = Protocol::all().flat_map(Transcript::all);
     let transcript = all.into_iter().find(|transcript| transcript.name == name).expect(name);
-    serve(move |stream| play_then(stream, &transcript, config.clone(), |tls| answer_lines(tls, &answer)))
+    move |stream| play_then(stream, &transcript, config.clone(), |tls| answer_lines(tls, &answer))
 }
 
 /// Answers each line that the client says within TLS.

@@ -24,7 +24,18 @@ impl Server {
     /// # Errors
     /// Those of binding.
     pub fn start(handler: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), handler)
+    }
+
+    /// The same, where the address matters.
+    ///
+    /// # Errors
+    /// Those of binding.
+    pub fn start_at(
+        address: SocketAddr,
+        handler: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();

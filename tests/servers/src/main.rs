@@ -18,6 +18,7 @@ mod authority;
 mod case;
 mod client;
 mod cups;
+mod dnsmasq;
 mod dovecot;
 mod inn;
 mod inspircd;
@@ -47,7 +48,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::{io, thread};
 
 use authority::Authority;
-use case::{Case, Verdict};
+use case::{Case, Offer, Verdict};
 use server::Server;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -168,6 +169,11 @@ fn run() -> Result<bool> {
             }
         }
     }
+    let good =
+        servers().flat_map(|server| &server.cases).find(|case| case.protocol == "smtp" && case.offer == Offer::Good);
+    let smtp = good.ok_or("there is no good SMTP server")?.port;
+    let wrong = dnsmasq::run(dir.path(), &setting, smtp)?;
+    (passed, failed) = (passed + dnsmasq::DOMAINS - wrong, failed + wrong);
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0)
 }
