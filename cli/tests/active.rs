@@ -262,7 +262,7 @@ fn starttls_within_tls_is_tested() {
 fn no_end_of_a_session_is_no_result() {
     let authority = Authority::default();
     let server = SMTP.serve(authority.server_config(Flaw::None), Rest::Linger, false);
-    let (report, run) = test("smtp", &server, &authority, &["--timeout", "2"]);
+    let (report, run) = test("smtp", &server, &authority, &["--timeout", "6"]);
     let expected = json!({"pipelined": "unclear", "second_starttls": "refused"});
     assert_eq!((&report["active"], run.code), (&expected, 0), "{report}");
 }

@@ -200,7 +200,7 @@ fn a_server_that_never_answers_a_login_is_left_in_time() {
     let authority = Authority::default();
     let server = replay("smtp/postfix.txt", authority.server_config(Flaw::None));
     let mut command = command("smtp", &server, &authority);
-    let run = Run::from(command.args(["--json", "--timeout", "1"]).output().expect("the tool starts"));
+    let run = Run::from(command.args(["--json", "--timeout", "5"]).output().expect("the tool starts"));
     let report = run.report();
     assert_eq!(report["session"]["login"]["reply"], "no whole answer within the time allowed", "{report}");
     assert_eq!((report["findings"][0]["id"].as_str(), run.code), (Some("login-refused"), 2), "{report}");
@@ -221,7 +221,7 @@ fn nobody_on_the_wire_sees_a_password() {
     ] {
         let (relay, seen) = relay(server.address()).expect("a free port");
         let mut command = command(protocol, &relay, &authority);
-        let run = Run::from(command.args(["--json", "--timeout", "2"]).output().expect("the tool starts"));
+        let run = Run::from(command.args(["--json", "--timeout", "8"]).output().expect("the tool starts"));
         assert_eq!(run.code, code, "{}", run.stdout);
         let seen = String::from_utf8_lossy(&seen.lock().expect("not poisoned")).into_owned();
         assert!(protocol != "smtp" || seen.starts_with("EHLO client.example\r\n"), "{seen}");
