@@ -37,7 +37,7 @@ impl Trust {
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone())
             .with_no_client_auth();
-        // A resumed session shows no certificate: every server is to show its own.
+        // Each check is to see the certificate, so there is no use for sessions, nor memory for them.
         config.resumption = Resumption::disabled();
         Ok(Self { provider, verifier, config })
     }

@@ -79,7 +79,7 @@ impl Crowd {
                 (self.target(number, way), outcome, kind)
             })
             .collect();
-        let file = file(&format!("targets-{count}"));
+        let file = file();
         fs::write(&file, targets.iter().map(|(target, _, _)| format!("{target}\n")).collect::<String>()).expect("disk");
         (targets, file)
     }
@@ -103,8 +103,10 @@ impl Crowd {
     }
 }
 
-fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crowd-{}-{name}", std::process::id()))
+fn file() -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crowd-{}-{number}", std::process::id()))
 }
 
 fn serve(
@@ -199,7 +201,8 @@ fn assert_results(results: &str, targets: &[(String, &str, &str)]) {
     for line in results.lines() {
         let result: Value = serde_json::from_str(line).expect(line);
         let target = result["target"].as_str().expect("a target");
-        let (outcome, kind) = wanted.remove(target).unwrap_or_else(|| panic!("{target} is there twice"));
+        let (outcome, kind) =
+            wanted.remove(target).unwrap_or_else(|| panic!("{target} is there twice, or was not asked for"));
         assert_eq!(result["outcome"], outcome, "{line}");
         assert_eq!(result["failure"]["kind"].as_str().unwrap_or_default(), kind, "{line}");
     }
@@ -235,7 +238,9 @@ fn a_killed_scan_goes_on_where_it_was() {
     let crowd = Crowd::start(0);
     let jobs = (count() / 10).min(500);
     let (targets, file) = crowd.targets(count());
-    let results = self::file("results");
+    let results = self::file();
+    // A process before this one may have had its number.
+    fs::write(&results, "").expect("disk");
     let scan = || {
         let mut command = support::tool();
         crowd.scan(&mut command, &file, jobs);
@@ -275,7 +280,7 @@ fn a_thousand_wait_at_once_in_little_memory() {
     let late = (count() / 10).max(100);
     let crowd = Crowd::start(late);
     let targets: HashSet<_> = (0..late).map(|number| crowd.target(number, "late")).collect();
-    let file = file("late");
+    let file = file();
     fs::write(&file, targets.iter().map(|target| format!("{target}\n")).collect::<String>()).expect("disk");
     let (results, summary, memory) = crowd.measured(&file, late);
     println!("{late} open at once, {memory} bytes at most: {summary}");
