@@ -74,11 +74,19 @@ fn main() -> ExitCode {
 fn check(arguments: &CheckArguments) -> ExitCode {
     let (text, client, json) = (&arguments.target, &arguments.client, arguments.json);
     let bare = if client.script.is_none() && client.starttls.is_none() { target::bare_host(text) } else { None };
-    let checker = || Checker::new(client)?.going_on(&arguments.session);
+    let one = !arguments.mx && bare.is_none();
+    let checker = || {
+        // A password is for the server that the user named, not for whatever the DNS names.
+        if !one && (arguments.session.auth.is_some() || arguments.session.active) {
+            let words = "--auth and --active are for one server: name its protocol or its port";
+            return Err(Error::Config(words.to_owned()));
+        }
+        Checker::new(client)?.going_on(&arguments.session)
+    };
     let swept = if arguments.mx {
         mail_servers(text, checker)
-    } else if let Some(host) = bare {
-        checker().map(|checker| Sweep::run(&checker, &sweep::ports(&host), true))
+    } else if let Some(host) = &bare {
+        checker().map(|checker| Sweep::run(&checker, &sweep::ports(host), true))
     } else {
         return match prepare(text, client, checker) {
             Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), json),

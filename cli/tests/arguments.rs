@@ -52,6 +52,9 @@ fn bad_input_gives_one_line_and_exit_code_3() {
         (&["check", &refused, "--timeout", "inf"], "--timeout"),
         (&["check", &refused, "--timeout", "1e300"], "--timeout"),
         (&["check", &refused, "--timeout", "soon"], "--timeout"),
+        (&["check", "localhost", "--auth", "alice"], "are for one server"),
+        (&["check", "localhost", "--active"], "are for one server"),
+        (&["check", "--mx", "localhost", "--auth", "alice"], "are for one server"),
         (&["demo", "more"], "more"),
     ];
     for (arguments, words) in cases {
