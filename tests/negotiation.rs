@@ -246,6 +246,7 @@ fn protocols_read_as_they_display() {
         assert!(error.to_string().contains(instead), "{name}: {error}");
     }
     assert_eq!((Protocol::from_port(587), Protocol::from_port(443)), (Some(Protocol::Smtp), None));
+    assert_eq!(Protocol::Smtp.reference(), "RFC 3207");
 }
 
 #[test]

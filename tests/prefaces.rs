@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use allocation_counter::measure;
 use starttls::preface::{Connect, Preface, Proxy, Socks5, Via};
-use starttls::protocol::{Http, Pop3, Smtp};
+use starttls::protocol::{Http, Mssql, Pop3, Smtp};
 use starttls::{Code, Dialogue, Error, Negotiation, Reply, Step, Text, Tls};
 use starttls_replay::drive;
 
@@ -346,4 +346,17 @@ fn proxy_headers_are_those_of_the_specification() {
     let mixed = rest(request(Proxy::v2(source(), six)));
     assert_eq!((mixed.len(), &mixed[..4]), (4 + 36, &[0x21, 0x21, 0, 36][..]));
     assert_eq!(&mixed[14..20], [0xff, 0xff, 192, 0, 2, 1]);
+}
+
+#[test]
+fn what_the_dialogue_tells_comes_through() {
+    let mut negotiation = Negotiation::required(via(connect(), Smtp::new("client.example").unwrap()));
+    for reply in [FREE, b"220 mail.example\r\n", b"250-mail.example\r\n250 STARTTLS\r\n"] {
+        assert_eq!(negotiation.advertised(), None);
+        negotiation.poll_transmit();
+        negotiation.handle_input(reply).unwrap();
+    }
+    assert_eq!(negotiation.advertised(), Some(true));
+    let mssql = via(connect(), Mssql::new()).tls();
+    assert_eq!((mssql, mssql.framing.is_some()), (Mssql::new().tls(), true));
 }
