@@ -52,6 +52,15 @@ fn bad_input_gives_one_line_and_exit_code_3() {
         (&["check", &refused, "--timeout", "inf"], "--timeout"),
         (&["check", &refused, "--timeout", "1e300"], "--timeout"),
         (&["check", &refused, "--timeout", "soon"], "--timeout"),
+        (&["check", &refused, "--connect", ""], "no host"),
+        (&["check", &refused, "--connect", "localhost:0"], "not a port"),
+        (&["check", &refused, "--sni", "two words"], "two words is not a name"),
+        (&["check", &refused, "--sni", "localhost", "--no-sni"], "cannot be used with"),
+        (&["check", &refused, "--alpn", ""], "--alpn"),
+        (&["check", &refused, "--warn-days", "soon"], "--warn-days"),
+        (&["check", &refused, "--crit-days=-1"], "--crit-days"),
+        (&["check", &refused, "-4", "-6"], "cannot be used with"),
+        (&["check", &refused, "--insist", "--script", not_pem], "cannot be used with"),
         (&["demo", "more"], "more"),
     ];
     for (arguments, words) in cases {
@@ -96,6 +105,7 @@ fn help_and_version_are_no_errors() {
     for (arguments, words) in [
         (&["--help"][..], "Exit codes"),
         (&["check", "--help"], "--server-name <NAME>"),
+        (&["check", "--help"], "Examples:\n  starttls check smtp://mail.example:587\n"),
         (&["help", "demo"], "starttls demo"),
         (&["--version"], "starttls "),
     ] {
