@@ -6,6 +6,7 @@ use crate::arguments::TlsArguments;
 use crate::certificate::Certificate;
 use crate::failure::ResultType;
 use crate::finding::{Finding, Severity};
+use crate::ocsp::Status;
 use crate::report::{Outcome, Report};
 use crate::verify::days;
 
@@ -29,6 +30,7 @@ pub fn of(report: &Report, expected: &Expected) -> Vec<Finding> {
     findings.extend(stripping(report));
     findings.extend(tls12_only(report, expected));
     findings.extend(name_mismatch(report));
+    findings.extend(revoked(report));
     findings.extend(near_expiry(report.certificates(), expected));
     for (number, certificate) in (1..).zip(report.certificates()) {
         findings.extend(weak_key(number, certificate));
@@ -67,12 +69,18 @@ fn stripping(report: &Report) -> Option<Finding> {
     Some(Finding { severity, id: "stripping", message: message.to_owned(), advice })
 }
 
-/// Cisco's inspection of SMTP puts `250-XXXXXXXA` for a capability that it does not know, and asterisks for the greeting.
+/// Cisco's inspection of SMTP puts `250-XXXXXXXA` for a capability that it does not know, and for the greeting asterisks
+/// that leave each 2 and 0 standing, which a frame of asterisks has none of.
 fn masked(line: &[u8]) -> bool {
-    let text = line.get(4..).unwrap_or_default();
-    let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
-    let crossed_out = |word: &[u8]| word.iter().all(|&byte| byte == b'X');
-    (word.len() >= 4 && crossed_out(&word[..word.len() - 1])) || has(line, b"****")
+    let Some((code, text)) = line.split_at_checked(4) else { return false };
+    let keyword = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let crossed_out = |word: &[u8]| word.len() >= 3 && word.iter().all(|&byte| byte == b'X');
+    let starred = || text.iter().all(|byte| b"*20 ".contains(byte)) && has(text, b"***") && text.contains(&b'2');
+    match code {
+        [b'2', b'5', b'0', _] => keyword.split_last().is_some_and(|(_, word)| crossed_out(word)),
+        b"220 " => starred(),
+        _ => false,
+    }
 }
 
 fn has(line: &[u8], word: &[u8]) -> bool {
@@ -100,6 +108,17 @@ fn name_mismatch(report: &Report) -> Option<Finding> {
             names => format!("the certificate is not for {}, but for {}", report.server_name, names.join(", ")),
         },
         advice: "get a certificate that holds the name, or give --server-name one that it holds",
+    })
+}
+
+/// The signature of the staple is not verified, but no server would make such a one up.
+fn revoked(report: &Report) -> Option<Finding> {
+    let staple = report.tls.as_ref()?.ocsp.as_ref()?;
+    (staple.status == Some(Status::Revoked)).then(|| Finding {
+        severity: Severity::Critical,
+        id: "revoked",
+        message: "the server staples the word that its own certificate is revoked".to_owned(),
+        advice: "replace the certificate, and its key if that may be known",
     })
 }
 

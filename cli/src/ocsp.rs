@@ -85,46 +85,31 @@ fn inside<'a>(value: &Any<'a>) -> Option<Vec<Any<'a>>> {
 mod tests {
     use super::*;
 
-    /// A value in DER of fewer than 128 bytes.
-    fn der(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
-        let content = parts.concat();
-        let length = u8::try_from(content.len()).unwrap();
-        assert!(length < 128);
-        [vec![tag, length], content].concat()
-    }
-
-    fn response(serial: u8, status: u8, version: bool) -> Vec<u8> {
-        let id = der(0x30, &[der(0x30, &[]), der(0x04, &[vec![1]]), der(0x04, &[vec![2]]), der(0x02, &[vec![serial]])]);
-        let other = der(0x30, &[der(0x30, &[der(0x02, &[vec![99]])]), vec![0x81, 0]]);
-        let single = der(0x30, &[id, vec![status, 0]]);
-        let responder = der(0xa2, &[der(0x04, &[vec![7; 20]])]);
-        let time = der(0x18, &[b"20261124000000Z".to_vec()]);
-        let version = if version { der(0xa0, &[der(0x02, &[vec![0]])]) } else { Vec::new() };
-        let data = der(0x30, &[version, responder, time, der(0x30, &[other, single])]);
-        let basic = der(0x30, &[data]);
-        der(0x30, &[vec![0x0a, 1, 0], der(0xa0, &[der(0x30, &[der(0x06, &[vec![43]]), der(0x04, &[basic])])])])
-    }
+    // Made with `openssl ocsp`, for serial numbers of which DER keeps the sign.
+    const GOOD: &[u8] = include_bytes!("../tests/ocsp/good.der");
+    const REVOKED: &[u8] = include_bytes!("../tests/ocsp/revoked.der");
+    const UNKNOWN: &[u8] = include_bytes!("../tests/ocsp/unknown.der");
 
     #[test]
     fn the_status_is_that_of_the_certificate() {
-        for (tag, status) in
-            [(0x80, Some(Status::Good)), (0xa1, Some(Status::Revoked)), (0x82, Some(Status::Unknown)), (0x83, None)]
-        {
-            for version in [false, true] {
-                let response = response(5, tag, version);
-                assert_eq!(Staple::new(&response, Some("05")), Staple { bytes: response.len(), status });
-                assert_eq!(Staple::new(&response, Some("06")).status, None);
-            }
+        for (response, serial, status) in [
+            (GOOD, "00cafe", Some(Status::Good)),
+            (REVOKED, "00beef", Some(Status::Revoked)),
+            (UNKNOWN, "00abba", Some(Status::Unknown)),
+            (GOOD, "cafe", None),
+            (GOOD, "00beef", None),
+        ] {
+            assert_eq!(Staple::new(response, Some(serial)), Staple { bytes: response.len(), status }, "{serial}");
         }
+        assert_eq!(Staple::new(GOOD, None).status, None);
     }
 
     #[test]
     fn what_is_no_response_tells_nothing() {
-        let whole = response(5, 0x80, true);
-        for end in 0..whole.len() {
-            assert_eq!(Staple::new(&whole[..end], Some("05")).status, None, "{end}");
+        for end in 0..GOOD.len() {
+            assert_eq!(Staple::new(&GOOD[..end], Some("00cafe")).status, None, "{end}");
         }
         // The responder could not tell: there is only an error.
-        assert_eq!(Staple::new(&[0x30, 3, 0x0a, 1, 6], Some("05")).status, None);
+        assert_eq!(Staple::new(&[0x30, 3, 0x0a, 1, 6], Some("00cafe")).status, None);
     }
 }

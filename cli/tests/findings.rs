@@ -124,6 +124,17 @@ fn a_weak_key_is_found_although_there_is_no_tls_with_it() {
 }
 
 #[test]
+fn a_server_that_staples_its_own_revocation_is_told_so() {
+    let authority = Authority::default();
+    let mut params = Authority::params(Flaw::None);
+    params.serial_number = Some(vec![0xbe, 0xef].into());
+    let key = KeyPair::generate().expect("a key");
+    let (certificate, staple) = (authority.sign(params, &key), include_bytes!("ocsp/revoked.der").to_vec());
+    let server = replay("smtp/postfix.txt", server_config(vec![certificate.der().clone()], Some(staple), &key));
+    assert_finding(&check_server(&server, &authority, &[]), 2, "revoked", "critical", "its own certificate is revoked");
+}
+
+#[test]
 fn a_signature_that_can_be_forged_is_found() {
     let authority = Authority::default();
     let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
@@ -199,6 +210,12 @@ fn signs_of_stripping_are_told_from_its_absence() {
             "S: 220 *****************0*2\nC: LHLO client.example\nS: 250 mail.example\n= declined".to_owned(),
             &[],
             Some((2, "critical", "writes X or * over words")),
+        ),
+        (
+            "smtp",
+            format!("S: 220-*****\nS: 220-* Hi *\nS: 220 *****\n{ehlo}\nS: 250 mail.example\n= declined"),
+            &[],
+            None,
         ),
         (
             "smtp",

@@ -61,12 +61,20 @@ fn an_exchange_of_the_old_kind_is_not_called_post_quantum() {
 }
 
 #[test]
-fn a_staple_is_measured_even_if_it_cannot_be_read() {
+fn a_staple_tells_of_the_certificate() {
     let authority = Authority::default();
-    let (certificate, key) = authority.issue(Flaw::None);
-    for options in [&["--tls1.2"][..], &["--tls1.3"]] {
-        let config = server_config(vec![certificate.der().clone()], Some(b"no response".to_vec()), &key);
-        let run = check(config, &authority, options);
-        assert_eq!((run.code, &run.report()["tls"]["ocsp"]), (0, &json!({"bytes": 11, "status": null})));
+    let key = KeyPair::generate().expect("a key");
+    let mut params = Authority::params(Flaw::None);
+    params.serial_number = Some(vec![0xca, 0xfe].into());
+    let certificate = authority.sign(params, &key);
+    // Made with `openssl ocsp`: for this serial number, and for another.
+    let (good, other) = (&include_bytes!("ocsp/good.der")[..], &include_bytes!("ocsp/revoked.der")[..]);
+    for (response, status) in [(good, json!("good")), (other, json!(null)), (b"no response", json!(null))] {
+        for options in [&["--tls1.2"][..], &["--tls1.3"]] {
+            let config = server_config(vec![certificate.der().clone()], Some(response.to_vec()), &key);
+            let run = check(config, &authority, options);
+            let expected = json!({"bytes": response.len(), "status": status});
+            assert_eq!((run.code, &run.report()["tls"]["ocsp"]), (0, &expected), "{options:?}");
+        }
     }
 }
