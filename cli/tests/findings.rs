@@ -80,13 +80,17 @@ fn the_chain_is_to_be_in_order_and_without_its_root() {
     let root = Authority::default();
     let intermediate = root.under("Intermediate CA");
     let (own, key) = intermediate.issue(Flaw::None);
-    let own = || own.der().clone();
-    let run = check(vec![own(), intermediate.der()], &key, &root, &[]);
+    let run = check(vec![own.der().clone(), intermediate.der()], &key, &root, &[]);
     assert_eq!((run.code, findings(&run).0), (0, Vec::new()));
-    let run = check(vec![own(), intermediate.der(), root.der()], &key, &root, &[]);
+    let run = check(vec![own.der().clone(), intermediate.der(), root.der()], &key, &root, &[]);
     assert_finding(&run, 0, "root-sent", "info", "root");
+    // A root alone is no chain.
+    let key = KeyPair::generate().expect("a key");
+    let alone = Authority::params(Flaw::None).self_signed(&key).expect("a certificate");
+    assert_eq!(findings(&check(vec![alone.der().clone()], &key, &root, &[])).0, []);
+    let (own, key) = intermediate.issue(Flaw::None);
     let stray = Authority::new("Stray CA").under("Stray intermediate").der();
-    let run = check(vec![own(), stray, intermediate.der()], &key, &root, &[]);
+    let run = check(vec![own.der().clone(), stray, intermediate.der()], &key, &root, &[]);
     assert_finding(&run, 1, "chain-order", "warning", "certificate 2 is not that of the issuer of the one before it");
 }
 
@@ -230,7 +234,7 @@ fn signs_of_stripping_are_told_from_its_absence() {
             &[],
             Some((2, "warning", "wants TLS before a login, but does not offer it")),
         ),
-        ("imap", "S: * OK [CAPABILITY IMAP4rev1] ready\n= declined".to_owned(), &[], None),
+        ("imap", "S: * OK [CAPABILITY IMAP4rev1 AUTH=LOGIN] ready\n= declined".to_owned(), &[], None),
         (
             "smtp",
             format!("S: 220 mail.example\n{ehlo}\nS: 250 mail.example\nC: STARTTLS\nS: 220 go\n= upgraded"),
