@@ -13,12 +13,16 @@ const EXIT_CODES: &str = "\
 Exit codes, as monitoring plugins have them:
   0  upgraded to TLS, and the certificate is verified
   1  upgraded and verified, with a warning
-  2  not upgraded, or not verified
+  2  not upgraded, not verified, or with a critical finding
   3  could not tell: no connection, or bad arguments";
 
 const CHECK_HELP: &str = "\
 Examples:
   starttls check smtp://mail.example:587
+  starttls check mail.example:143 --server-name imap.example --ca-file private-ca.pem
+  starttls check xmpp://example.org --connect chat.hosting.example     as an SRV record would say
+  starttls check --brief --warn-days 21 --crit-days 7 ldap://ldap.example
+  starttls check --prometheus smtp://mail.example > /var/lib/node_exporter/smtp.prom
   starttls check mail.example                   which port of it upgrades, or has TLS from the first byte?
   starttls check --mx example.org               do the mail servers of this domain upgrade?
 
@@ -74,10 +78,10 @@ pub enum Command {
     Check(Box<CheckArguments>),
     /// Upgrade one connection, then join it with standard input and output, as s_client does
     #[command(after_help = CONNECT_HELP)]
-    Connect(ConnectArguments),
+    Connect(Box<ConnectArguments>),
     /// Check many servers, thousands at once, and print a line of JSON for each as it ends
     #[command(after_help = SCAN_HELP)]
-    Scan(ScanArguments),
+    Scan(Box<ScanArguments>),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
     /// List the protocols, with their names, ports and specifications
@@ -104,13 +108,12 @@ pub struct CheckArguments {
     #[command(flatten)]
     pub client: ClientArguments,
     /// Check the mail servers of TARGET, which is a domain; on port 25, if it has none behind it
-    #[arg(long, conflicts_with_all = ["starttls", "script"])]
+    #[arg(long, conflicts_with_all = ["starttls", "script", "connect"])]
     pub mx: bool,
-    /// Report in JSON, one object on one line for each server and port that was tried
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     pub session: SessionArguments,
+    #[command(flatten)]
+    pub output: OutputArguments,
 }
 
 /// What to do after TLS.
@@ -124,6 +127,24 @@ pub struct SessionArguments {
     /// --ask. Only against servers that you run
     #[arg(long)]
     pub active: bool,
+}
+
+/// What to print.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArguments {
+    /// The verdict, and what there is to say about it, on a line each
+    #[arg(long, group = "format")]
+    pub brief: bool,
+    /// Report in JSON, one object on one line for each server and port that was tried
+    #[arg(long, group = "format")]
+    pub json: bool,
+    /// Report in metrics, in the text format of Prometheus
+    #[arg(long, group = "format")]
+    pub prometheus: bool,
+    /// Print the certificates in PEM behind the report, as the server sent them
+    #[arg(long, conflicts_with_all = ["json", "prometheus"])]
+    pub show_certs: bool,
 }
 
 #[derive(Args)]
@@ -182,9 +203,24 @@ pub struct ClientArguments {
     /// Speak the dialogue in FILE, in lines of send, expect, refuse and skip, for a protocol that has no name here
     #[arg(long, value_name = "FILE", conflicts_with = "starttls")]
     pub script: Option<PathBuf>,
-    /// What to call ourselves in EHLO and LHLO [default: our address]
+    /// Ask for the capabilities before the upgrade, where the protocol does not need it, and report them
+    #[arg(long)]
+    pub ask: bool,
+    /// Send the command although the server does not list it
+    #[arg(long, conflicts_with = "script")]
+    pub insist: bool,
+    /// What to call ourselves in EHLO and LHLO, and as an XMPP server [default: our address]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Connect to HOST, and ask there for the target: its host stays the name to verify, and XMPP's and HTTP's domain
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub connect: Option<String>,
+    /// Connect over IPv4 alone
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Connect over IPv6 alone
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
     /// How long it all may take
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = timeout)]
     pub timeout: Duration,
@@ -193,20 +229,56 @@ pub struct ClientArguments {
     pub resolver: Option<SocketAddr>,
     #[command(flatten)]
     pub tls: TlsArguments,
-    /// Ask for the capabilities before the upgrade, where the protocol does not need it, and report them
-    #[arg(long)]
-    pub ask: bool,
 }
 
-/// What to expect of TLS.
+/// How to speak TLS, and what to expect of it.
 #[derive(Args)]
+#[command(next_help_heading = "TLS")]
 pub struct TlsArguments {
     /// The name that the certificate must hold, also sent as SNI [default: the target's host]
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
+    /// The name to send as SNI, if it is to be another than the one to verify
+    #[arg(long, value_name = "NAME", conflicts_with = "no_sni")]
+    pub sni: Option<String>,
+    /// Send no SNI
+    #[arg(long)]
+    pub no_sni: bool,
+    /// The application protocols to offer (ALPN), unless the protocol itself says which
+    #[arg(long, value_name = "PROTOCOL", value_delimiter = ',', value_parser = alpn)]
+    pub alpn: Vec<String>,
+    /// Offer TLS 1.2 alone
+    #[arg(long = "tls1.2", conflicts_with = "tls13")]
+    pub tls12: bool,
+    /// Offer TLS 1.3 alone
+    #[arg(long = "tls1.3")]
+    pub tls13: bool,
+    /// Show this client certificate if the server asks for one; PEM, with its chain behind it
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The key of the client certificate, in PEM [default: in the file of the certificate]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// Trust the authorities in this PEM file, instead of the system's
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Trust the authorities in the PEM files of this directory, instead of the system's
+    #[arg(long, value_name = "DIR")]
+    pub ca_dir: Option<PathBuf>,
+    /// Warn if a certificate has fewer days left
+    #[arg(long, value_name = "DAYS", default_value = "14")]
+    pub warn_days: u32,
+    /// Call it critical if a certificate has fewer days left
+    #[arg(long, value_name = "DAYS", default_value = "3")]
+    pub crit_days: u32,
+}
+
+/// A name has from 1 to 255 bytes (RFC 7301 §3.1).
+fn alpn(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=255 => Ok(text.to_owned()),
+        _ => Err("not from 1 to 255 bytes".to_owned()),
+    }
 }
 
 fn resolver(text: &str) -> Result<SocketAddr, String> {

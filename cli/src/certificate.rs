@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
+use data_encoding::{BASE64, HEXLOWER};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use starttls::Escaped;
+use x509_parser::asn1_rs::{Oid, oid};
+use x509_parser::objects::{oid_registry, oid2sn};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
     OID_SIG_ED448, OID_SIG_ED25519,
@@ -25,19 +28,30 @@ pub struct Certificate {
     pub key: Option<String>,
     pub key_bits: Option<usize>,
     pub sha256: String,
-    /// Seconds until it expires.
+    pub serial: Option<String>,
+    /// What it is signed with.
+    pub signature: Option<String>,
+    /// What a TLSA record of type 3 1 1 holds (RFC 6698), in its form.
+    pub spki_sha256: Option<String>,
+    /// Whole days until it expires; negative since it has.
+    pub days_left: Option<i64>,
+    /// The same in seconds.
     #[serde(skip)]
     pub left: i64,
+    /// When it expires, in seconds since 1970.
+    #[serde(skip)]
+    pub expires: i64,
+    #[serde(skip)]
+    pub der: Vec<u8>,
 }
 
 impl Certificate {
     pub fn new(der: &CertificateDer<'_>) -> Self {
-        let sha256 = digest::digest(&digest::SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let Ok((_, certificate)) = X509Certificate::from_der(der) else {
-            return Self { sha256, ..Self::default() };
-        };
+        let unreadable = Self { sha256: sha256(der), der: der.to_vec(), ..Self::default() };
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else { return unreadable };
         let (key, key_bits) = key(certificate.public_key());
         let not_after = certificate.validity().not_after;
+        let left = not_after.timestamp() - ASN1Time::now().timestamp();
         Self {
             subject: Some(distinguished(certificate.subject())),
             issuer: Some(distinguished(certificate.issuer())),
@@ -46,10 +60,44 @@ impl Certificate {
             names: names(&certificate),
             key: Some(key),
             key_bits,
-            sha256,
-            left: not_after.timestamp() - ASN1Time::now().timestamp(),
+            serial: Some(HEXLOWER.encode(certificate.raw_serial())),
+            signature: Some(algorithm(&certificate.signature_algorithm.algorithm)),
+            spki_sha256: Some(sha256(certificate.public_key().raw)),
+            days_left: Some(left.div_euclid(86400)),
+            left,
+            expires: not_after.timestamp(),
+            ..unreadable
         }
     }
+
+    /// What its key is, if it is too short: RSA below 2,048 bits (RFC 9325 §4.5), or a curve below 256.
+    pub fn weak_key(&self) -> Option<String> {
+        let (key, bits) = (self.key.as_deref()?, self.key_bits?);
+        let least = if key == "RSA" { 2048 } else { 256 };
+        (bits < least).then(|| format!("{key}, {bits} bits"))
+    }
+
+    /// Whether it names itself as its issuer.
+    pub fn self_issued(&self) -> bool {
+        self.subject.is_some() && self.subject == self.issuer
+    }
+
+    /// As a file of certificates has it (RFC 7468).
+    pub fn pem(&self) -> String {
+        let text = BASE64.encode(&self.der);
+        // Base64 is ASCII.
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
+/// Its name, if it has one.
+fn algorithm(oid: &Oid<'_>) -> String {
+    oid2sn(oid, oid_registry()).map_or_else(|_| oid.to_string(), str::to_owned)
 }
 
 fn distinguished(name: &X509Name<'_>) -> String {
@@ -89,6 +137,8 @@ fn key(key: &SubjectPublicKeyInfo<'_>) -> (String, Option<usize>) {
             Some(curve) if curve == OID_EC_P256 => ("ECDSA P-256", Some(256)),
             Some(curve) if curve == OID_NIST_EC_P384 => ("ECDSA P-384", Some(384)),
             Some(curve) if curve == OID_NIST_EC_P521 => ("ECDSA P-521", Some(521)),
+            Some(curve) if curve == oid!(1.3.132.0.33) => ("ECDSA P-224", Some(224)),
+            Some(curve) if curve == oid!(1.2.840.10045.3.1.1) => ("ECDSA P-192", Some(192)),
             Some(curve) => return (format!("ECDSA {curve}"), None),
             None => ("ECDSA", None),
         },

@@ -1,6 +1,7 @@
 //! One check of one server.
 
 use std::fmt::Display;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -15,15 +16,16 @@ use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::{ClientArguments, SessionArguments};
 use crate::dns::Resolver;
+use crate::exposure::{self, Exposure};
 use crate::failure::Error;
+use crate::findings::{self, Expected};
 use crate::implicit::Implicit;
 use crate::report::{Cleartext, Outcome, Report, Tls};
 use crate::session::active::{self, Test};
 use crate::session::capabilities::Speech;
 use crate::session::{self, Credentials};
-use crate::target::{Target, host_name};
+use crate::target::{Target, host_and_port, host_name};
 use crate::trust::Trust;
-use crate::verify;
 
 /// What the checks of one run have in common.
 pub struct Checker {
@@ -31,11 +33,17 @@ pub struct Checker {
     /// The text of a script: each dialogue is parsed from it.
     script: Option<String>,
     name: Option<String>,
+    /// Where to connect, if not to the target.
+    place: Option<(String, Option<u16>)>,
+    /// `Some(true)` for IPv6 alone, `Some(false)` for IPv4 alone.
+    ipv6: Option<bool>,
     server_name: Option<String>,
+    sni: Option<String>,
+    knobs: Knobs,
     /// If it is not the system's.
     resolver: Option<Resolver>,
     timeout: Duration,
-    ask: bool,
+    expected: Expected,
     goes_on: bool,
     credentials: Option<Credentials>,
     active: bool,
@@ -48,10 +56,14 @@ impl Checker {
             trust: Trust::new(&arguments.tls)?,
             script: arguments.script.as_deref().map(script_in).transpose()?,
             name: arguments.name.clone(),
+            place: arguments.connect.as_deref().map(host_and_port).transpose().map_err(Error::Config)?,
+            ipv6: (arguments.ipv4 || arguments.ipv6).then_some(arguments.ipv6),
             server_name: arguments.tls.server_name.clone(),
             resolver: arguments.resolver.map(Resolver::new),
+            sni: arguments.tls.sni.clone(),
+            knobs: Knobs { ask: arguments.ask, insist: arguments.insist, ..Knobs::default() },
             timeout: arguments.timeout,
-            ask: arguments.ask,
+            expected: Expected::new(&arguments.tls),
             goes_on: false,
             credentials: None,
             active: false,
@@ -81,8 +93,8 @@ impl Checker {
     /// Makes every check go on after TLS: it greets again, and does what the arguments say.
     pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
         let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
-        let ask = self.ask || arguments.active;
-        Ok(Self { ask, goes_on: true, credentials, active: arguments.active, ..self })
+        let knobs = Knobs { ask: self.knobs.ask || arguments.active, ..self.knobs };
+        Ok(Self { knobs, goes_on: true, credentials, active: arguments.active, ..self })
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
@@ -127,19 +139,22 @@ impl Checker {
         let started = Instant::now();
         let upgraded = self.upgrade(target, deadline, test, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
-        match upgraded {
+        let tls = match upgraded {
             Ok((tls, error)) => {
                 report.outcome = Outcome::Upgraded;
                 if let Some(error) = error {
                     report.fail(Error::Verification(error));
                 }
-                (report, Some(tls))
+                Some(tls)
             }
             Err(error) => {
                 report.fail(error);
-                (report, None)
+                None
             }
-        }
+        };
+        let findings = findings::of(&report, &self.expected);
+        report.findings.extend(findings);
+        (report, tls)
     }
 
     /// The upgrade, and what is wrong with the certificate.
@@ -152,39 +167,35 @@ impl Checker {
     ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
         let server_name = target.server_name.as_ref().or(self.server_name.as_ref());
         report.server_name.clone_from(server_name.unwrap_or(&target.host));
-        let server_name = ServerName::try_from(report.server_name.clone())
-            .map_err(|_| Error::Config(format!("{} is not a name that a certificate can hold", report.server_name)))?;
+        let server_name = certified(&report.server_name)?;
+        let sni = self.sni.as_deref().map_or(Ok(server_name.clone()), certified)?;
+        // XMPP and HTTP want a domain, of which an address is none.
+        let domain = if target.host.parse::<IpAddr>().is_ok() { &report.server_name } else { &target.host }.clone();
         // Bad names are told before anybody is spoken to.
         if let Some(name) = &self.name {
-            self.dialogue(target, name, &report.server_name)?;
+            self.dialogue(target, name, &domain)?;
         }
-        let recorder = Arc::new(self.trust.recorder());
+        let recorder = Arc::new(self.trust.recorder(server_name));
+        let config = self.trust.config(recorder.clone());
         let (sender, chunks) = mpsc::channel();
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let mut upgrader =
-            Upgrader::new(self.trust.config(recorder.clone()), server_name, timeout).tap(move |side, bytes| {
-                // The receiver lives as long as the upgrader.
-                let _ = sender.send((side, bytes.to_vec()));
-            });
-        let addresses = match &self.resolver {
-            None => upgrader.resolve(&target.host, target.port).await?,
-            Some(resolver) => {
-                let addresses = resolver.addresses(&target.host, Instant::now() + self.timeout).await?;
-                addresses.into_iter().map(|address| (address, target.port).into()).collect()
-            }
-        };
-        let mut stream = upgrader.connect_to(&addresses).await?;
+        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
+            // The receiver lives as long as the upgrader.
+            let _ = sender.send((side, bytes.to_vec()));
+        });
+        let mut stream = self.reach(&upgrader, target, deadline).await?;
         report.address = stream.peer_addr().ok();
-        let own = stream.local_addr().map_err(config_error)?.ip();
+        let own = stream.local_addr().map_err(config_error)?.ip().to_canonical();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));
 
-        let mut dialogue = self.dialogue(target, &name, &report.server_name)?;
+        let mut dialogue = self.dialogue(target, &name, &domain)?;
         if let Some(test) = test {
             dialogue = test.around(dialogue);
         }
         let mut negotiation = Negotiation::required(dialogue);
         let negotiated = upgrader.negotiate(&mut stream, &mut negotiation).await;
         report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+        report.exposure = exposure::of_dialogue(target.protocol, &report.cleartext.dialogue, &name, &domain, own);
         if let Some(speech) = target.protocol.and_then(Speech::of) {
             session::look_at_offers(speech, report.address.is_some_and(|server| server.ip() == own), report);
         }
@@ -192,9 +203,40 @@ impl Checker {
         let awaiting = negotiation.awaiting();
         let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
 
-        let tls = upgrader.handshake(stream, upgrade).await?;
-        report.tls = Some(Tls::new(tls.connection(), recorder.error().map(verify::words)));
+        report.exposure.extend(exposure::of_hello(&config, &sni, upgrade.tls().alpn));
+        let tls = match upgrader.handshake(stream, upgrade).await {
+            Ok(tls) => tls,
+            Err(error) => {
+                report.refused = recorder.certificates();
+                return Err(error.into());
+            }
+        };
+        let agreed = report.tls.insert(Tls::new(tls.connection(), Some(&recorder)));
+        report.exposure.extend(Exposure::of_certificate(agreed));
         Ok((tls, recorder.error().cloned()))
+    }
+
+    /// The TCP connection.
+    async fn reach(&self, upgrader: &Upgrader, target: &Target, deadline: Instant) -> Result<TcpStream, Error> {
+        let (host, port) = match &self.place {
+            Some((host, port)) => (host, port.unwrap_or(target.port)),
+            None => (&target.host, target.port),
+        };
+        let mut addresses = match &self.resolver {
+            None => upgrader.resolve(host, port).await?,
+            Some(resolver) => {
+                let addresses = resolver.addresses(host, deadline).await?;
+                addresses.into_iter().map(|address| (address, port).into()).collect()
+            }
+        };
+        if let Some(ipv6) = self.ipv6 {
+            addresses.retain(|address| address.is_ipv6() == ipv6);
+            if addresses.is_empty() {
+                let source = io::Error::other(if ipv6 { "it has no IPv6 address" } else { "it has no IPv4 address" });
+                return Err(transport::Error::Resolve { host: host.clone(), source }.into());
+            }
+        }
+        Ok(upgrader.connect_to(&addresses).await?)
     }
 
     fn dialogue(&self, target: &Target, name: &str, domain: &str) -> Result<Box<dyn Dialogue + Send>, Error> {
@@ -202,13 +244,17 @@ impl Checker {
             _ if target.implicit => Ok(Box::new(Implicit)),
             (Some(script), _) => Ok(Box::new(script.parse::<Script>().map_err(config_error)?)),
             (None, Some(protocol)) => {
-                let knobs = Knobs { ask: self.ask, ..Knobs::default() };
-                let client = Client { name, domain, seed: self.trust.random()?, knobs };
+                let client = Client { name, domain, seed: self.trust.random()?, knobs: self.knobs };
                 protocol.dialogue(&client).map_err(config_error)
             }
             (None, None) => Err(Error::Config("there is neither a protocol nor a script".to_owned())),
         }
     }
+}
+
+fn certified(name: &str) -> Result<ServerName<'static>, Error> {
+    let no_name = |_| Error::Config(format!("{name} is not a name that a certificate can hold"));
+    ServerName::try_from(name.to_owned()).map_err(no_name)
 }
 
 /// The text of a script that can be read.

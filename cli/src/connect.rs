@@ -10,8 +10,7 @@ use starttls::{Escaped, transport};
 use crate::arguments::ConnectArguments;
 use crate::check::Checker;
 use crate::failure::Error;
-use crate::human::Verdict;
-use crate::{CRITICAL, UNKNOWN, complain, complain_of_nothing_to_report, prepare};
+use crate::{CRITICAL, UNKNOWN, brief, complain, complain_of_nothing_to_report, prepare};
 
 /// What is read at once.
 const CHUNK: usize = 1 << 16;
@@ -40,7 +39,7 @@ pub fn run(arguments: &ConnectArguments) -> u8 {
     let tls = tls.filter(|_| report.failure.is_none() || arguments.unverified);
     if code != UNKNOWN && (tls.is_none() || !arguments.quiet) {
         // There is nowhere left to complain about stderr.
-        let _ = write!(io::stderr(), "{}", Verdict(&report));
+        let _ = anstream::stderr().write_all(brief::lines(&report).as_bytes());
     }
     let Some(tls) = tls else {
         if report.tls.is_some() {

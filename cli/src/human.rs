@@ -1,22 +1,28 @@
-//! The report for a person: what was said, what TLS there is, and one verdict, with what to do about it.
+//! The report for a person: what was said and disclosed, what TLS there is, what was found, and one verdict.
 
 use std::fmt::{self, Display, Formatter};
 
-use starttls::Escaped;
+use starttls::{Escaped, Side};
 
 use crate::certificate::Certificate;
-use crate::failure::{Failure, Kind, ResultType};
-use crate::report::{Cleartext, Report, Tls};
+use crate::exposure::Exposure;
+use crate::finding::Finding;
+use crate::ocsp::Staple;
+use crate::report::{Cleartext, Report, Tls, word};
+use crate::verdict::{style, styled};
 use crate::verify::days;
+
+const WIDTH: usize = 80;
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.target)?;
-        if let (Some(protocol), Some(address)) = (self.protocol, self.address) {
-            write!(f, ": {protocol} at {address}")?;
-        }
-        writeln!(f, "\n")?;
+        let about = match (self.protocol, self.address) {
+            (Some(protocol), Some(address)) => format!(": {protocol} at {address}"),
+            _ => String::new(),
+        };
+        writeln!(f, "{}\n", wrapped("", &format!("{}{about}", self.target)))?;
         dialogue(f, &self.cleartext)?;
+        exposure(f, &self.exposure)?;
         if let Some(tls) = &self.tls {
             connection(f, tls)?;
         }
@@ -26,88 +32,32 @@ impl Display for Report {
         if let Some(active) = &self.active {
             write!(f, "{active}")?;
         }
-        self.verdict(f)
-    }
-}
-
-/// The report in a line or two: the verdict, and what to try.
-pub struct Verdict<'a>(pub &'a Report);
-
-impl Display for Verdict<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.verdict(f)
+        findings(f, &self.findings)?;
+        self.end(f)
     }
 }
 
 impl Report {
-    fn verdict(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let name = &self.server_name;
-        let cost = format!("({} round trips before TLS, {:.0} ms)", self.cleartext.round_trips, self.seconds * 1000.0);
-        let Some(failure) = &self.failure else {
-            return writeln!(f, "UPGRADED, certificate verified for {name} {cost}");
-        };
-        match &self.tls {
-            Some(_) => writeln!(f, "UPGRADED, certificate NOT VERIFIED for {name}: {} {cost}", failure.message)?,
-            None => writeln!(f, "NOT UPGRADED at {}: {}", failure.stage, failure.message)?,
+    fn end(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (head, rest) = self.verdict();
+        let text = wrapped("", &format!("{head}{rest}"));
+        writeln!(f, "{}", styled(&text, head, style(self.exit_code())))?;
+        if let Some(advice) = self.advice() {
+            writeln!(f, "{}", wrapped("Try: ", &advice))?;
         }
-        match self.advice(failure) {
-            Some(advice) => writeln!(f, "Try: {advice}"),
-            None => Ok(()),
+        if let Some(result) = self.failure.as_ref().and_then(|failure| failure.tlsrpt) {
+            writeln!(f, "In a TLS report (RFC 8460): {}", word(result))?;
         }
-    }
-
-    fn advice(&self, failure: &Failure) -> Option<String> {
-        let protocol = self.protocol.unwrap_or("the protocol");
-        let advice = match failure.kind {
-            // Their messages say what to change.
-            Kind::Connect | Kind::Config => return None,
-            Kind::NotAdvertised => {
-                "check that TLS is configured on the server, and that no middlebox on the path removes STARTTLS"
-            }
-            Kind::Refused => {
-                "look into the server's log: often it cannot read its certificate or key, or it limits its clients"
-            }
-            Kind::Injection => {
-                "check again from another network: what stays comes from the server, what goes away from the path"
-            }
-            Kind::Preauth => "connect in a way that leaves the login to the client: a session is upgraded before it",
-            Kind::Protocol | Kind::Limit => {
-                return Some(format!("check that this port speaks {protocol}; --starttls names another protocol"));
-            }
-            Kind::Timeout => {
-                return Some(format!(
-                    "check that this port speaks {protocol}, and not TLS from the first byte; or a longer --timeout"
-                ));
-            }
-            Kind::Closed => "look into the server's log: it may refuse this address, or expect TLS from the first byte",
-            Kind::Tls => "check that the server has TLS 1.2 or 1.3, and look into its log",
-            Kind::Certificate => match failure.tlsrpt {
-                Some(ResultType::Expired) => "renew the certificate and reload the server",
-                Some(ResultType::HostMismatch) => return Some(self.names_to_try()),
-                Some(ResultType::NotTrusted) => {
-                    "let the server send its whole chain; a private authority is trusted with --ca-file"
-                }
-                _ => "replace the certificate",
-            },
-        };
-        Some(advice.to_owned())
-    }
-
-    fn names_to_try(&self) -> String {
-        let names = self.tls.as_ref().and_then(|tls| tls.certificates.first()).map(|own| own.names.join(", "));
-        match names.as_deref() {
-            None | Some("") => format!("get a certificate for {}: this one holds no name", self.server_name),
-            Some(names) => format!("get a certificate for {}, or give --server-name one of: {names}", self.server_name),
-        }
+        let milliseconds = self.seconds * 1000.0;
+        writeln!(f, "Round trips before TLS: {}; in all: {milliseconds:.0} ms", self.cleartext.round_trips)
     }
 }
 
 fn dialogue(f: &mut Formatter<'_>, cleartext: &Cleartext) -> fmt::Result {
     writeln!(f, "Plaintext dialogue")?;
     for turn in &cleartext.dialogue {
-        for line in turn.text.split_inclusive(|&byte| byte == b'\n') {
-            let line = line.strip_suffix(b"\r\n").unwrap_or(line);
-            writeln!(f, "  {}: {}", turn.speaker(), Escaped(line))?;
+        for line in turn.lines() {
+            writeln!(f, "{}", wrapped(&format!("  {}: ", turn.speaker()), &Escaped(line).to_string()))?;
         }
     }
     if cleartext.dialogue.is_empty() {
@@ -116,32 +66,75 @@ fn dialogue(f: &mut Formatter<'_>, cleartext: &Cleartext) -> fmt::Result {
     writeln!(f)
 }
 
+fn exposure(f: &mut Formatter<'_>, exposure: &[Exposure]) -> fmt::Result {
+    if exposure.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "Disclosed before encryption")?;
+    for shown in exposure {
+        let by = if shown.by == Side::Client { "client" } else { "server" };
+        writeln!(f, "{}", wrapped(&format!("  {by:<8}{:<18}", shown.what), &shown.value))?;
+    }
+    writeln!(f)
+}
+
 fn connection(f: &mut Formatter<'_>, tls: &Tls) -> fmt::Result {
+    let key_exchange = tls.key_exchange.as_ref().map(|group| match (tls.post_quantum, group.starts_with("MLKEM")) {
+        (false, _) => group.clone(),
+        (true, false) => format!("{group}, post-quantum hybrid"),
+        (true, true) => format!("{group}, post-quantum"),
+    });
     writeln!(f, "TLS")?;
     field(f, "Version", tls.version.as_deref())?;
     field(f, "Cipher suite", tls.cipher_suite.as_deref())?;
-    field(f, "Key exchange", tls.key_exchange.as_deref())?;
+    field(f, "Key exchange", key_exchange.as_deref())?;
+    field(f, "Signature", tls.signature_scheme.as_deref())?;
+    field(f, "ALPN", Some(tls.alpn.as_deref().unwrap_or_default()))?;
+    field(f, "OCSP staple", Some(&tls.ocsp.as_ref().map(staple).unwrap_or_default()))?;
     for (number, shown) in tls.certificates.iter().enumerate() {
         writeln!(f, "\nCertificate {} of {}", number + 1, tls.certificates.len())?;
         certificate(f, shown)?;
     }
     match &tls.verify_error {
         None => writeln!(f, "\nVerification: good\n"),
-        Some(error) => writeln!(f, "\nVerification: FAILED, {error}\n"),
+        Some(error) => writeln!(f, "\n{}\n", wrapped("Verification: ", &format!("FAILED, {error}"))),
     }
+}
+
+fn staple(staple: &Staple) -> String {
+    let status = staple.status.map_or("says nothing of this certificate", |status| status.word());
+    format!("{status} ({} bytes, signature not verified)", staple.bytes)
 }
 
 fn certificate(f: &mut Formatter<'_>, certificate: &Certificate) -> fmt::Result {
     let validity = certificate.not_before.as_ref().zip(certificate.not_after.as_ref());
     let time = days(certificate.left.unsigned_abs());
-    let left = if certificate.left < 0 { format!("expired {time} ago") } else { format!("{time} left") };
+    let expires = if certificate.left < 0 { format!("{time} ago") } else { format!("in {time}") };
     let bits = certificate.key_bits.map(|bits| format!(", {bits} bits")).unwrap_or_default();
     field(f, "Subject", certificate.subject.as_deref())?;
     field(f, "Issuer", certificate.issuer.as_deref())?;
-    field(f, "Valid", validity.map(|(from, to)| format!("{from} to {to}, {left}")).as_deref())?;
+    field(f, "Serial", certificate.serial.as_deref())?;
+    field(f, "Valid", validity.map(|(from, to)| format!("{from} to {to}")).as_deref())?;
+    field(f, "Expires", validity.map(|_| expires).as_deref())?;
     field(f, "Names", Some(&certificate.names.join(", ")))?;
     field(f, "Key", certificate.key.as_ref().map(|key| format!("{key}{bits}")).as_deref())?;
-    field(f, "SHA-256", Some(&certificate.sha256))
+    field(f, "Signature", certificate.signature.as_deref())?;
+    field(f, "SHA-256", Some(&certificate.sha256))?;
+    field(f, "SPKI SHA-256", certificate.spki_sha256.as_deref())
+}
+
+fn findings(f: &mut Formatter<'_>, findings: &[Finding]) -> fmt::Result {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "Findings")?;
+    for finding in findings {
+        let word = finding.severity.word();
+        let message = wrapped(&format!("  {word:<10}"), &finding.message);
+        writeln!(f, "{}", styled(&message, word, finding.severity.style()))?;
+        writeln!(f, "{}", wrapped("            Try: ", finding.advice))?;
+    }
+    writeln!(f)
 }
 
 fn field(f: &mut Formatter<'_>, name: &str, value: Option<&str>) -> fmt::Result {
@@ -150,5 +143,19 @@ fn field(f: &mut Formatter<'_>, name: &str, value: Option<&str>) -> fmt::Result 
         Some("") => "(none)",
         Some(value) => value,
     };
-    writeln!(f, "  {name:<14}{value}")
+    writeln!(f, "{}", wrapped(&format!("  {name:<14}"), value))
+}
+
+/// `text` behind `label`, broken at spaces where that is possible, its further lines indented as far.
+fn wrapped(label: &str, text: &str) -> String {
+    let room = WIDTH - label.len();
+    let mut lines = label.to_owned();
+    let mut rest = text;
+    while let Some((end, next)) = rest.char_indices().nth(room) {
+        let space = rest[..end].rfind(' ').filter(|&space| space > 0 && next != ' ');
+        let (line, behind) = rest.split_at(space.unwrap_or(end));
+        lines += &format!("{line}\n{:1$}", "", label.len().max(2));
+        rest = behind.strip_prefix(' ').unwrap_or(behind);
+    }
+    lines + rest
 }

@@ -1,16 +1,21 @@
 //! Checks the STARTTLS of a server, from the plaintext dialogue to the certificate.
 
 mod arguments;
+mod brief;
 mod certificate;
 mod check;
 mod connect;
 mod demo;
 mod dns;
 mod documents;
+mod exposure;
 mod failure;
 mod finding;
+mod findings;
 mod human;
 mod implicit;
+mod ocsp;
+mod prometheus;
 mod protocols;
 mod report;
 mod scan;
@@ -19,15 +24,18 @@ mod sweep;
 mod table;
 mod target;
 mod trust;
+mod verdict;
 mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::slice;
 
 use clap::Parser;
 use starttls::Escaped;
 
-use arguments::{Arguments, CheckArguments, ClientArguments, Command};
+use arguments::{Arguments, CheckArguments, ClientArguments, Command, OutputArguments};
+use certificate::Certificate;
 use check::Checker;
 use failure::Error;
 use report::Report;
@@ -72,8 +80,9 @@ fn main() -> ExitCode {
 }
 
 fn check(arguments: &CheckArguments) -> ExitCode {
-    let (text, client, json) = (&arguments.target, &arguments.client, arguments.json);
-    let bare = if client.script.is_none() && client.starttls.is_none() { target::bare_host(text) } else { None };
+    let (text, client, output) = (&arguments.target, &arguments.client, &arguments.output);
+    let told = client.script.is_some() || client.starttls.is_some() || client.connect.is_some();
+    let bare = if !told { target::bare_host(text) } else { None };
     let one = !arguments.mx && bare.is_none();
     let checker = || {
         // A password is for the server that the user named, not for whatever the DNS names.
@@ -89,13 +98,13 @@ fn check(arguments: &CheckArguments) -> ExitCode {
         checker().map(|checker| Sweep::run(&checker, &sweep::ports(host), true))
     } else {
         return match prepare(text, client, checker) {
-            Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), json),
-            Err(failed) => report(&failed, json),
+            Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), output),
+            Err(failed) => report(&failed, output),
         };
     };
     match swept {
-        Ok(sweep) => report_all(&sweep, json),
-        Err(error) => report(&Report::failed(text, None, error), json),
+        Ok(sweep) => report_all(&sweep, output),
+        Err(error) => report(&Report::failed(text, None, error), output),
     }
 }
 
@@ -121,24 +130,39 @@ fn prepare(
     prepared.map_err(|error| Report::failed(text, protocol, error).into())
 }
 
-fn report(report: &Report, json: bool) -> ExitCode {
+fn report(report: &Report, output: &OutputArguments) -> ExitCode {
     complain_of_nothing_to_report(report);
-    exit(print_report(report, json), report.exit_code())
+    let shown: Vec<_> = [report].into_iter().filter(|report| report.exit_code() != UNKNOWN).collect();
+    let human = shown.iter().map(ToString::to_string).collect();
+    exit(print_reports(slice::from_ref(report), &shown, human, output), report.exit_code())
 }
 
-fn report_all(sweep: &Sweep, json: bool) -> ExitCode {
+fn report_all(sweep: &Sweep, output: &OutputArguments) -> ExitCode {
     let complaint = sweep.complaint();
     if let Some(complaint) = &complaint {
         complain(complaint);
     }
-    let printed = if json {
-        sweep.reports.iter().try_for_each(|report| print_report(report, true))
-    } else if complaint.is_some() && sweep.guessed {
-        Ok(())
-    } else {
-        print(sweep.to_string().as_bytes())
+    let nothing = complaint.is_some() && sweep.guessed;
+    let human = if nothing { String::new() } else { sweep.to_string() };
+    let shown: Vec<_> = sweep.reports.iter().filter(|report| !sweep.is_silent(report)).collect();
+    exit(print_reports(&sweep.reports, &shown, human, output), sweep.exit_code())
+}
+
+/// Prints the reports in the form that was asked for: all of them for programs, those worth it for persons.
+fn print_reports(all: &[Report], shown: &[&Report], human: String, output: &OutputArguments) -> io::Result<()> {
+    let mut text = match output {
+        OutputArguments { json: true, .. } => {
+            let lines = all.iter().map(|report| Ok(serde_json::to_string(report)? + "\n"));
+            lines.collect::<io::Result<_>>()?
+        }
+        OutputArguments { prometheus: true, .. } => prometheus::metrics(all),
+        OutputArguments { brief: true, .. } => shown.iter().map(|report| brief::lines(report)).collect(),
+        _ => human,
     };
-    exit(printed, sweep.exit_code())
+    if output.show_certs {
+        text.extend(shown.iter().flat_map(|report| report.certificates()).map(Certificate::pem));
+    }
+    print(text.as_bytes())
 }
 
 /// What failed before anybody was spoken to is told in one line.
@@ -162,19 +186,9 @@ fn exit(printed: io::Result<()>, code: u8) -> ExitCode {
     }
 }
 
-fn print_report(report: &Report, json: bool) -> io::Result<()> {
-    if json {
-        print(format!("{}\n", serde_json::to_string(report)?).as_bytes())
-    } else if report.exit_code() == UNKNOWN {
-        // The line on stderr has said it all.
-        Ok(())
-    } else {
-        print(report.to_string().as_bytes())
-    }
-}
-
+/// Colours are for terminals, and for those who want them (NO_COLOR).
 fn print(text: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = anstream::stdout().lock();
     stdout.write_all(text)?;
     stdout.flush()
 }

@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 
-use rustls::{CipherSuite, ClientConnection};
+use rustls::{CipherSuite, ClientConnection, SignatureScheme};
 use serde::{Serialize, Serializer};
 use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 
 use crate::certificate::Certificate;
+use crate::exposure::Exposure;
 use crate::failure::{Error, Failure, Kind};
 use crate::finding::{Finding, Severity};
+use crate::ocsp::Staple;
 use crate::session::Session;
 use crate::session::active::Active;
+use crate::verify::{self, Recorder};
 use crate::{CRITICAL, UNKNOWN, WARNING};
 
 /// All that was found out about one target. What the peer had a hand in is escaped, or gets so on its way out.
@@ -34,9 +37,14 @@ pub struct Report {
     pub session: Option<Session>,
     /// `None` unless the self-test was asked for, and there is one.
     pub active: Option<Active>,
+    /// What either side disclosed before encryption.
+    pub exposure: Vec<Exposure>,
     /// The name that the certificate was held against.
     #[serde(skip)]
     pub server_name: String,
+    /// What the server showed in a handshake that failed.
+    #[serde(skip)]
+    pub refused: Vec<Certificate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -77,6 +85,12 @@ pub struct Tls {
     pub verify_error: Option<String>,
     /// As the server sent them, its own first.
     pub certificates: Vec<Certificate>,
+    /// Whether the key exchange withstands a quantum computer.
+    pub post_quantum: bool,
+    /// What the server signed the handshake with.
+    pub signature_scheme: Option<String>,
+    pub alpn: Option<String>,
+    pub ocsp: Option<Staple>,
 }
 
 impl Report {
@@ -95,7 +109,9 @@ impl Report {
             implicit: false,
             session: None,
             active: None,
+            exposure: Vec::new(),
             server_name: String::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -110,6 +126,11 @@ impl Report {
     pub fn fail(&mut self, error: Error) {
         self.outcome = error.outcome();
         self.failure = Some(error.into());
+    }
+
+    /// What the server showed, its own first.
+    pub fn certificates(&self) -> &[Certificate] {
+        self.tls.as_ref().map_or(&self.refused, |tls| &tls.certificates)
     }
 
     pub fn exit_code(&self) -> u8 {
@@ -151,20 +172,36 @@ impl Cleartext {
 
 impl Tls {
     /// For a connection whose handshake is complete.
-    pub fn new(connection: &ClientConnection, verify_error: Option<String>) -> Self {
+    pub fn new(connection: &ClientConnection, recorder: Option<&Recorder>) -> Self {
         // rustls writes TLSv1_3.
         let version = connection.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
         let suite = connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite()));
         let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let certificates: Vec<_> = chain.iter().map(Certificate::new).collect();
+        let serial = certificates.first().and_then(|own| own.serial.as_deref());
+        let verify_error = recorder.and_then(Recorder::error).map(verify::words);
         Self {
             version,
             cipher_suite: suite,
+            post_quantum: group.as_ref().is_some_and(|group| group.contains("MLKEM")),
             key_exchange: group,
             verified: verify_error.is_none(),
             verify_error,
-            certificates: connection.peer_certificates().unwrap_or_default().iter().map(Certificate::new).collect(),
+            signature_scheme: recorder.and_then(Recorder::scheme).map(scheme),
+            alpn: connection.alpn_protocol().map(|protocol| Escaped(protocol).to_string()),
+            ocsp: recorder.and_then(Recorder::staple).map(|staple| Staple::new(staple, serial)),
+            certificates,
         }
     }
+}
+
+/// As the registry of IANA writes it: rustls writes `RSA_PSS_SHA256` and `ECDSA_NISTP256_SHA256`.
+fn scheme(scheme: SignatureScheme) -> String {
+    let name = format!("{scheme:?}").to_lowercase().replace("pss_", "pss_rsae_");
+    ["256", "384", "521"]
+        .iter()
+        .fold(name, |name, bits| name.replace(&format!("nistp{bits}"), &format!("secp{bits}r1")))
 }
 
 /// As the registry of IANA has it: rustls writes TLS13_AES_128_GCM_SHA256.
@@ -173,6 +210,11 @@ pub fn suite_name(suite: CipherSuite) -> String {
 }
 
 impl Turn {
+    /// Its lines, without their ends.
+    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.text.split_inclusive(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r\n").unwrap_or(line))
+    }
+
     pub fn speaker(&self) -> &'static str {
         match self.from {
             Side::Client => "C",
@@ -181,7 +223,13 @@ impl Turn {
     }
 }
 
-fn side<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
+/// The word that JSON has for it.
+pub fn word(value: impl Serialize) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    json.as_str().unwrap_or_default().to_owned()
+}
+
+pub fn side<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match side {
         Side::Client => "client",
         Side::Server => "server",

@@ -46,6 +46,11 @@ impl Sweep {
         Self { reports, guessed }
     }
 
+    /// Whether this one is worth no more than a number.
+    pub fn is_silent(&self, report: &Report) -> bool {
+        self.guessed && report.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Connect)
+    }
+
     /// The worst of those that answered.
     pub fn exit_code(&self) -> u8 {
         let codes = self.reports.iter().map(Report::exit_code);
@@ -66,12 +71,9 @@ impl Sweep {
 
 impl Display for Sweep {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let silent = |report: &&Report| {
-            self.guessed && report.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Connect)
-        };
-        let rows: Vec<_> = self.reports.iter().filter(|report| !silent(report)).map(row).collect();
+        let rows: Vec<_> = self.reports.iter().filter(|report| !self.is_silent(report)).map(row).collect();
         writeln!(f, "{}", table(HEADER, &rows, &[]))?;
-        match self.reports.iter().filter(silent).count() {
+        match self.reports.len() - rows.len() {
             0 => Ok(()),
             count => writeln!(f, "\nNobody answers at {count} other ports, which --json lists."),
         }

@@ -83,7 +83,8 @@ fn known_names() -> String {
     Protocol::all().flat_map(Protocol::names).copied().collect::<Vec<_>>().join(", ")
 }
 
-fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
+/// Reads `host`, `host:port` or `[v6]:port`.
+pub fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or_else(|| format!("{text} lacks the closing bracket"))?;
         if host.parse::<Ipv6Addr>().is_err() {

@@ -1,45 +1,99 @@
 //! The verification of a certificate, whose failure does not stop the handshake: it is kept for the report.
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
+use crate::certificate::Certificate;
 use crate::failure::ResultType;
 
 /// Verifies as `inner` does, but says yes to every certificate and keeps what is wrong with it.
 ///
-/// That the server holds the certificate's key is still verified in the handshake.
+/// That the server holds the certificate's key is still verified in the handshake. One connection has one handshake, so
+/// what is kept is set once.
 #[derive(Debug)]
 pub struct Recorder {
     inner: Arc<WebPkiServerVerifier>,
+    /// The name to verify, which need not be the one that is sent as SNI.
+    server_name: ServerName<'static>,
     error: OnceLock<Error>,
+    chain: OnceLock<Vec<CertificateDer<'static>>>,
+    staple: OnceLock<Vec<u8>>,
+    scheme: OnceLock<SignatureScheme>,
 }
 
 impl Recorder {
-    pub fn new(inner: Arc<WebPkiServerVerifier>) -> Self {
-        Self { inner, error: OnceLock::new() }
+    pub fn new(inner: Arc<WebPkiServerVerifier>, server_name: ServerName<'static>) -> Self {
+        let (error, chain, staple, scheme) = Default::default();
+        Self { inner, server_name, error, chain, staple, scheme }
     }
 
     /// What is wrong with the certificate.
     pub fn error(&self) -> Option<&Error> {
         self.error.get()
     }
+
+    /// The certificates as the server sent them, whatever came of the handshake.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        self.chain.get().into_iter().flatten().map(Certificate::new).collect()
+    }
+
+    /// The OCSP response that was stapled to the certificate.
+    pub fn staple(&self) -> Option<&[u8]> {
+        self.staple.get().map(Vec::as_slice)
+    }
+
+    /// What the server signed the handshake with.
+    pub fn scheme(&self) -> Option<SignatureScheme> {
+        self.scheme.get().copied()
+    }
+
+    /// Notes the scheme, and what else an error means than that the server does not hold the key.
+    fn signed<T>(
+        &self,
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+        verified: Result<T, Error>,
+    ) -> Result<T, Error> {
+        let _ = self.scheme.set(signature.scheme);
+        verified.map_err(|error| match Certificate::new(certificate).weak_key() {
+            Some(key) => Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(WeakKey(key))))),
+            None => error,
+        })
+    }
 }
+
+/// A key too short for its signature to be verified.
+#[derive(Debug)]
+struct WeakKey(String);
+
+impl Display for WeakKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "its key is too weak for TLS: {}", self.0)
+    }
+}
+
+impl std::error::Error for WeakKey {}
 
 impl ServerCertVerifier for Recorder {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _sni: &ServerName<'_>,
+        staple: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Err(error) = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // One connection has one handshake, so this is the first.
+        let _ =
+            self.chain.set([end_entity].into_iter().chain(intermediates).map(|der| der.clone().into_owned()).collect());
+        if !staple.is_empty() {
+            let _ = self.staple.set(staple.to_vec());
+        }
+        if let Err(error) = self.inner.verify_server_cert(end_entity, intermediates, &self.server_name, staple, now) {
             let _ = self.error.set(error);
         }
         Ok(ServerCertVerified::assertion())
@@ -51,7 +105,8 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
+        let verified = self.inner.verify_tls12_signature(message, certificate, signature);
+        self.signed(certificate, signature, verified)
     }
 
     fn verify_tls13_signature(
@@ -60,7 +115,8 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
+        let verified = self.inner.verify_tls13_signature(message, certificate, signature);
+        self.signed(certificate, signature, verified)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -90,6 +146,9 @@ pub fn words(error: &Error) -> String {
         }
         Error::InvalidCertificate(error) if is_authority(error) => {
             "the certificate is that of an authority, which no server may use; most likely it is self-signed".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<WeakKey>() => {
+            format!("the server's certificate cannot be used: {}", other.0)
         }
         Error::InvalidCertificate(error) => format!("the certificate is invalid: {error}"),
         Error::AlertReceived(alert) => format!("the server ended the TLS handshake with the alert {alert:?}"),

@@ -55,6 +55,15 @@ fn bad_input_gives_one_line_and_exit_code_3() {
         (&["check", "localhost", "--auth", "alice"], "are for one server"),
         (&["check", "localhost", "--active"], "are for one server"),
         (&["check", "--mx", "localhost", "--auth", "alice"], "are for one server"),
+        (&["check", &refused, "--connect", ""], "no host"),
+        (&["check", &refused, "--connect", "localhost:0"], "not a port"),
+        (&["check", &refused, "--sni", "two words"], "two words is not a name"),
+        (&["check", &refused, "--sni", "localhost", "--no-sni"], "cannot be used with"),
+        (&["check", &refused, "--alpn", ""], "--alpn"),
+        (&["check", &refused, "--warn-days", "soon"], "--warn-days"),
+        (&["check", &refused, "--crit-days=-1"], "--crit-days"),
+        (&["check", &refused, "-4", "-6"], "cannot be used with"),
+        (&["check", &refused, "--insist", "--script", not_pem], "cannot be used with"),
         (&["demo", "more"], "more"),
     ];
     for (arguments, words) in cases {
@@ -99,6 +108,7 @@ fn help_and_version_are_no_errors() {
     for (arguments, words) in [
         (&["--help"][..], "Exit codes"),
         (&["check", "--help"], "--server-name <NAME>"),
+        (&["check", "--help"], "Examples:\n  starttls check smtp://mail.example:587\n"),
         (&["help", "demo"], "starttls demo"),
         (&["--version"], "starttls "),
     ] {

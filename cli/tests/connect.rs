@@ -108,8 +108,9 @@ fn the_verdict_is_on_stderr_and_all_else_is_the_servers() {
     let authority = Authority::default();
     let run = run(connect(&echoing(&authority, Flaw::None), &authority, &[]), b"Q\nR\r\n\x1b[2J.\n");
     assert_eq!((run.code, run.stdout.as_str()), (0, "Q\nR\r\n\x1b[2J.\n"));
-    assert!(run.stderr.starts_with("UPGRADED, certificate verified for localhost (2 round trips "), "{}", run.stderr);
-    assert_eq!(run.stderr.matches('\n').count(), 1);
+    let (verdict, tls) = run.stderr.split_once('\n').expect("two lines");
+    assert!(verdict.ends_with(": UPGRADED, certificate verified for localhost"), "{}", run.stderr);
+    assert!(tls.starts_with("TLSv1.3, ") && tls.matches('\n').count() == 1, "{}", run.stderr);
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn nothing_is_passed_on_to_a_server_that_does_not_verify() {
         });
         let run = run(connect(&server, &authority, more), b"PASS secret\r\n");
         assert_eq!((run.code, run.stdout.as_str()), (2, ""));
-        assert!(run.stderr.starts_with("UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", run.stderr);
+        assert!(run.stderr.contains(": UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", run.stderr);
         assert!(run.stderr.ends_with("with --unverified it is, whoever is at the other end\n"), "{}", run.stderr);
         assert_eq!(told.recv_timeout(PATIENCE).expect("the server heard the end"), b"", "{more:?}");
     }
@@ -183,7 +184,7 @@ fn who_insists_is_connected_unverified() {
     let server = echoing(&authority, Flaw::Expired);
     let said = run(connect(&server, &authority, &["--unverified"]), b"hello");
     assert_eq!((said.code, said.stdout.as_str()), (2, "hello"));
-    assert!(said.stderr.starts_with("UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", said.stderr);
+    assert!(said.stderr.contains(": UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", said.stderr);
     let quiet = run(connect(&server, &authority, &["--unverified", "--quiet"]), b"hello");
     assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (2, "hello", ""));
 }
@@ -194,7 +195,7 @@ fn without_an_upgrade_there_is_only_the_reason() {
     let refusing = replay("pop3/dovecot-not-offered.txt", authority.server_config(Flaw::None));
     let refused = run(connect(&refusing, &authority, &["--quiet"]), b"hello");
     assert_eq!((refused.code, refused.stdout.as_str()), (2, ""));
-    assert!(refused.stderr.starts_with("NOT UPGRADED at STLS: the server refused"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(": NOT UPGRADED at STLS: the server refused"), "{}", refused.stderr);
 
     let gone = refusing.address();
     drop(refusing);

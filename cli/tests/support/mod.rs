@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program needs its part")]
 
+pub mod snapshot;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -10,6 +12,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rcgen::KeyPair;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use starttls::Protocol;
@@ -81,12 +87,37 @@ pub fn check_human(protocol: &str, server: &Server, authority: &Authority) -> Ru
     tool().args(arguments(protocol, server, authority)).output().expect("the tool starts").into()
 }
 
+/// Checks `target` with these options, trusting `authority`.
+pub fn check_with(target: &str, authority: &Authority, options: &[&str]) -> Run {
+    let mut command = tool();
+    command.args(["check", "--name", "client.example", target, "--ca-file"]).arg(ca_file(authority)).args(options);
+    command.output().expect("the tool starts").into()
+}
+
 pub fn ca_file(authority: &Authority) -> PathBuf {
+    file("ca.pem", &authority.pem())
+}
+
+/// A file of its own with this text.
+pub fn file(name: &str, text: &str) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("ca-{}-{number}.pem", std::process::id()));
-    fs::write(&path, authority.pem()).expect("a writable directory");
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}-{name}", std::process::id()));
+    fs::write(&path, text).expect("a writable directory");
     path
+}
+
+/// A server that shows `chain`, staples `ocsp` and signs with `key`, whether they belong together or not.
+pub fn server_config(chain: Vec<CertificateDer<'static>>, ocsp: Option<Vec<u8>>, key: &KeyPair) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a PKCS #8 key");
+    let key = aws_lc_rs::sign::any_supported_type(&key).expect("a key that can sign");
+    let certified = CertifiedKey { cert: chain, key, ocsp };
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    Arc::new(config)
 }
 
 /// A server that plays the transcript of this name, with TLS as `config` has it, and lists its capabilities again.

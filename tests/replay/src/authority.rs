@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData,
+    date_time_ymd,
+};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A private certification authority.
@@ -32,11 +35,21 @@ impl Default for Authority {
 impl Authority {
     /// An authority of this name. Give two that are to be told apart two names.
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
+        let params = authority_params(name);
         let key = KeyPair::generate().expect("a P-256 key");
         Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a self-signed certificate") }
+    }
+
+    /// An authority of this name that this one has certified.
+    pub fn under(&self, name: &str) -> Self {
+        let params = authority_params(name);
+        let key = KeyPair::generate().expect("a P-256 key");
+        Self { issuer: CertifiedIssuer::signed_by(params, key, &self.issuer).expect("a signed certificate") }
+    }
+
+    /// The certificate of the authority.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
     }
 
     /// The certificate of the authority, in PEM.
@@ -71,6 +84,17 @@ impl Authority {
 
     /// A certificate that this authority has signed, and its key.
     pub fn issue(&self, flaw: Flaw) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("a P-256 key");
+        (self.sign(Self::params(flaw), &key), key)
+    }
+
+    /// A certificate for any key.
+    pub fn sign(&self, params: CertificateParams, key: &impl PublicKeyData) -> Certificate {
+        params.signed_by(key, &self.issuer).expect("a signed certificate")
+    }
+
+    /// What is in a certificate of this authority's, but for the key.
+    pub fn params(flaw: Flaw) -> CertificateParams {
         let names = match flaw {
             Flaw::WrongName => vec!["other.example".to_owned()],
             Flaw::None | Flaw::Expired => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
@@ -79,7 +103,13 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "starttls test server");
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(if flaw == Flaw::Expired { 2021 } else { 2099 }, 1, 1);
-        let key = KeyPair::generate().expect("a P-256 key");
-        (params.signed_by(&key, &self.issuer).expect("a signed certificate"), key)
+        params
     }
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
