@@ -17,7 +17,9 @@ const HEADER: [&str; 6] = ["Target", "Protocol", "How", "TLS", "Verified", "Resu
 /// The well-known ports of a host: each protocol's own, and behind them those for its TLS from the first byte.
 pub fn ports(host: &str) -> Vec<Target> {
     let of = |protocol: Protocol| {
-        let own = protocol.ports().iter().map(move |&port| Target::at(host, port, protocol, false));
+        // Hardly any web server upgrades at port 80, and none has to: that it does not is no finding.
+        let own = protocol.ports().iter().filter(|&&port| port != 80);
+        let own = own.map(move |&port| Target::at(host, port, protocol, false));
         let implicit = implicit::PORTS.into_iter().filter(move |&(sibling, _)| sibling == protocol);
         own.chain(implicit.map(move |(_, port)| Target::at(host, port, protocol, true)))
     };
