@@ -360,3 +360,17 @@ fn what_the_dialogue_tells_comes_through() {
     let mssql = via(connect(), Mssql::new()).tls();
     assert_eq!((mssql, mssql.framing.is_some()), (Mssql::new().tls(), true));
 }
+
+#[test]
+fn what_is_awaited_of_a_proxy_is_told() {
+    assert_eq!((connect().awaiting(), socks5().awaiting()), ("CONNECT", "SOCKS5 method"));
+    assert_eq!(Proxy::v1(source(), destination()).awaiting(), "nothing");
+    let mut negotiation = Negotiation::required(via(socks5().credentials("alice", "secret").unwrap(), Pop3::new()));
+    let mut awaited = Vec::new();
+    for reply in [&b"\x05\x02"[..], b"\x01\x00", b"\x05\x00\x00\x01\x7f\0\0\x01\0\x6e", b"+OK ready\r\n"] {
+        negotiation.poll_transmit();
+        awaited.push(negotiation.awaiting());
+        negotiation.handle_input(reply).unwrap();
+    }
+    assert_eq!(awaited, ["SOCKS5 method", "SOCKS5 authentication", "SOCKS5 CONNECT", "greeting"]);
+}

@@ -164,3 +164,11 @@ proptest! {
         prop_assert_eq!(end(&split), end(&whole));
     }
 }
+
+#[test]
+fn a_text_may_have_two_hundred_bytes() {
+    for (length, fits) in [(199, true), (200, true), (201, false)] {
+        let script = format!("send \"{}\"\nexpect \"a\"", "x".repeat(length)).parse::<Script>();
+        assert_eq!(script.map(drop).is_ok(), fits, "{length}");
+    }
+}
