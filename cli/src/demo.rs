@@ -10,7 +10,7 @@ use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use starttls_std::Upgrader;
 
 use crate::report::{Cleartext, Tls};
-use crate::table::table;
+use crate::table::{Layout, table, terminal};
 
 /// With its longest names the table stays within 120 columns.
 const HEADER: [&str; 9] = [
@@ -24,8 +24,8 @@ const HEADER: [&str; 9] = [
     "Key exchange",
     "Time",
 ];
-/// The columns of numbers.
-const NUMBERS: [usize; 4] = [2, 3, 4, 8];
+/// Numbers stand on the right; at 80 columns it goes without cipher suite, bytes and key exchange.
+const LAYOUT: Layout = Layout { right: &[2, 3, 4, 8], spare: &[6, 3, 4, 7] };
 
 /// How the upgrades went.
 #[derive(Default)]
@@ -85,13 +85,16 @@ fn upgrade(protocol: Protocol, transcript: Transcript) -> Result<[String; HEADER
 
 impl Display for Demo {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n", table(HEADER, &self.upgrades, &NUMBERS))?;
+        writeln!(f, "{}\n", table(HEADER, &self.upgrades, &LAYOUT, terminal()))?;
         for failure in &self.failures {
             writeln!(f, "FAILED {failure}")?;
         }
         let (upgraded, all) = (self.upgrades.len(), self.upgrades.len() + self.failures.len());
-        let shown = "on loopback and verified for localhost; replies as of the server named, or (by specification)";
-        writeln!(f, "{upgraded} of {all} upgraded {shown}.")
+        let shown = "on loopback and verified for localhost";
+        writeln!(
+            f,
+            "{upgraded} of {all} upgraded {shown}.\nThe replies are those of the server named, or (of the specification)."
+        )
     }
 }
 

@@ -2,14 +2,14 @@
 
 use starttls::{Protocol, Side};
 
-use crate::table::table;
+use crate::table::{Layout, table, terminal};
 
 const HEADER: [&str; 6] = ["Protocol", "Other names", "Ports", "Reference", "First after TLS", "Round trips"];
 
 /// The table of all protocols.
 pub fn list() -> String {
     let rows: Vec<_> = Protocol::all().map(row).collect();
-    format!("{}\n", table(HEADER, &rows, &[5]))
+    format!("{}\n", table(HEADER, &rows, &Layout { right: &[5], spare: &[1, 4] }, terminal()))
 }
 
 fn row(protocol: Protocol) -> [String; HEADER.len()] {

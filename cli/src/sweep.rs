@@ -8,7 +8,7 @@ use starttls::Protocol;
 use crate::check::Checker;
 use crate::failure::Kind;
 use crate::report::Report;
-use crate::table::table;
+use crate::table::{Layout, table, terminal};
 use crate::target::Target;
 use crate::{UNKNOWN, implicit};
 
@@ -74,7 +74,7 @@ impl Sweep {
 impl Display for Sweep {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let rows: Vec<_> = self.reports.iter().filter(|report| !self.is_silent(report)).map(row).collect();
-        writeln!(f, "{}", table(HEADER, &rows, &[]))?;
+        writeln!(f, "{}", table(HEADER, &rows, &Layout::default(), terminal()))?;
         match self.reports.len() - rows.len() {
             0 => Ok(()),
             count => writeln!(f, "\nNobody answers at {count} other ports, which --json lists."),
