@@ -26,7 +26,7 @@ pub enum Error {
     /// Bytes arrived while no reply was outstanding: behind a reply, or ahead of the request.
     ///
     /// Before the ClientHello the server has nothing to say. Who appends bytes to its go-ahead wants them to be taken
-    /// for bytes that came through TLS (response injection, CVE-2021-33515 and its kin).
+    /// for bytes that came through TLS (response injection, CVE-2020-15685 and its kin).
     #[error("bytes arrived out of turn: injected on the path, or by a server that failed after it had agreed")]
     Injected,
     /// The server went beyond a limit.

@@ -158,3 +158,106 @@ fn a_stream_that_is_cut_off_is_closed() {
     println!("{cuts} cuts");
     assert!(cuts > 1000);
 }
+
+/// What a client tells of a dialogue: the reply that it awaits, turn by turn, and what the server listed in the end.
+#[test]
+fn what_is_awaited_and_what_was_advertised_are_told() {
+    type Row = (&'static str, &'static [&'static str], Option<bool>);
+    let rows: &[Row] = &[
+        ("smtp/dovecot-submission-broken-key", &["greeting", "EHLO", "STARTTLS"], Some(true)),
+        ("smtp/at-command", &["STARTTLS"], None),
+        ("smtp/dovecot-submission-not-offered-insist", &["greeting", "EHLO", "STARTTLS"], Some(false)),
+        ("lmtp/dovecot-not-offered-insist", &["greeting", "LHLO", "STARTTLS"], Some(false)),
+        ("lmtp/after-greeting", &["LHLO", "STARTTLS"], Some(true)),
+        ("lmtp/at-command", &["STARTTLS"], None),
+        ("imap/dovecot-ask", &["greeting", "CAPABILITY", "STARTTLS"], Some(true)),
+        ("imap/after-greeting", &["STARTTLS"], None),
+        ("imap/dovecot-not-offered-ask", &["greeting", "CAPABILITY"], Some(false)),
+        ("pop3/dovecot-ask", &["greeting", "CAPA", "STLS"], Some(true)),
+        ("pop3/after-greeting", &["STLS"], None),
+        ("pop3/dovecot-not-offered-ask", &["greeting", "CAPA"], Some(false)),
+        ("xmpp/after-greeting", &["stream", "starttls"], Some(true)),
+        ("xmpp/at-command", &["starttls"], None),
+        ("xmpp/not-offered-insist", &["stream", "starttls"], Some(false)),
+        ("xmpp-server/not-offered-insist", &["stream", "starttls"], Some(false)),
+        ("xmpp-server/optional", &["stream", "starttls"], Some(true)),
+        ("xmpp-server/prosody-host-unknown", &["stream"], None),
+        ("http/apache-not-offered", &["OPTIONS"], None),
+        ("telnet/long-parameters", &["DO START_TLS", "WILL START_TLS"], Some(true)),
+        ("telnet/after-greeting", &["WILL START_TLS"], None),
+        ("mssql/odd-but-legal", &["PRELOGIN"], Some(true)),
+        ("hostile/mssql/error", &["PRELOGIN"], None),
+        ("hostile/mssql/not-supported", &["PRELOGIN"], Some(false)),
+        ("ldap/odd-but-legal-everything", &["StartTLS"], None),
+        ("postgres/closing-error-empty", &["SSLRequest"], None),
+        ("postgres/not-offered", &["SSLRequest"], Some(false)),
+        ("postgres/postgresql", &["SSLRequest"], Some(true)),
+        ("mysql/closing-host-blocked", &["greeting"], None),
+        ("mysql/mariadb-not-offered", &["greeting"], Some(false)),
+        ("mysql/mariadb", &["greeting"], Some(true)),
+        ("nbd/closing-shutdown", &["greeting", "NBD_OPT_STARTTLS"], None),
+        ("nbd/not-offered-no-flags", &["greeting"], Some(false)),
+        ("rdp/not-offered-no-negotiation", &["X.224 Connection Request"], Some(false)),
+        ("rdp/odd-but-legal-hybrid", &["X.224 Connection Request"], Some(true)),
+        ("hostile/rdp/class", &["X.224 Connection Request"], None),
+        (
+            "vnc/closing-subtype-other",
+            &["greeting", "ProtocolVersion", "VeNCrypt", "VeNCrypt 0.2", "subtype"],
+            Some(true),
+        ),
+        ("vnc/closing-no-reason", &["greeting", "ProtocolVersion"], None),
+        ("vnc/not-offered-18", &["greeting", "ProtocolVersion"], Some(false)),
+        ("nats/closing-error-empty", &["greeting"], None),
+        ("nats/nats-server-not-offered", &["greeting"], Some(false)),
+        ("nats/nats-server-optional", &["greeting"], Some(true)),
+        ("amqp/closing-0-10", &["TLS protocol header"], None),
+        ("mysqlx/closing-fatal", &["CapabilitiesSet"], None),
+        ("rpc/not-offered", &["AUTH_TLS"], Some(false)),
+        ("rpc/odd-but-legal-fragments", &["AUTH_TLS"], Some(true)),
+        ("hostile/rpc/accept-behind-byte", &["AUTH_TLS"], None),
+        ("pcep/closing-1-1", &["StartTLS"], None),
+        ("nsq/closing-e-bad-body", &["IDENTIFY"], None),
+        ("nsq/not-offered-after-heartbeat", &["IDENTIFY"], Some(false)),
+        ("nsq/odd-but-legal-heartbeat", &["IDENTIFY"], Some(true)),
+        ("sieve/after-greeting-ask", &["CAPABILITY", "STARTTLS"], Some(true)),
+        ("sieve/bye-greeting", &["greeting"], None),
+        ("sieve/dovecot-not-offered-insist", &["greeting", "STARTTLS"], Some(false)),
+        ("nntp/ask", &["greeting", "CAPABILITIES", "STARTTLS"], Some(true)),
+        ("nntp/after-greeting", &["STARTTLS"], None),
+        ("nntp/insist", &["greeting", "CAPABILITIES", "STARTTLS"], Some(false)),
+        ("ftp/ask-list", &["greeting", "FEAT", "AUTH TLS"], Some(true)),
+        ("ftp/after-greeting", &["AUTH TLS"], None),
+        ("ftp/insist", &["greeting", "FEAT", "AUTH TLS"], Some(false)),
+        ("irc/after-greeting-ask", &["CAP LS", "STARTTLS"], Some(true)),
+        ("irc/after-greeting", &["STARTTLS"], None),
+        ("irc/insist", &["CAP LS", "STARTTLS"], Some(false)),
+        ("acap/ask", &["greeting", "STARTTLS"], Some(true)),
+        ("acap/after-greeting", &["STARTTLS"], None),
+        ("acap/insist", &["greeting", "STARTTLS"], Some(false)),
+        ("mupdate/ask", &["greeting", "STARTTLS"], Some(true)),
+        ("mupdate/after-greeting", &["STARTTLS"], None),
+        ("mupdate/insist", &["greeting", "STARTTLS"], Some(false)),
+        ("nut/after-greeting", &["STARTTLS"], None),
+        ("munin/ask", &["greeting", "STARTTLS"], None),
+    ];
+    let cases = cases();
+    for (name, awaited, advertised) in rows {
+        let named = |case: &&Case| case.transcript.name == format!("{name}.txt");
+        let case = cases.iter().find(named).unwrap_or_else(|| panic!("{name}"));
+        let mut negotiation = Negotiation::required(case.dialogue());
+        for (turn, reply) in case.transcript.server().zip(*awaited) {
+            let _ = negotiation.poll_transmit();
+            assert_eq!(negotiation.awaiting(), *reply, "{name}");
+            // How it ends is for the tests above.
+            let _ = negotiation.handle_input(turn);
+        }
+        assert_eq!(
+            (case.transcript.server().count(), negotiation.advertised()),
+            (awaited.len(), *advertised),
+            "{name}"
+        );
+    }
+    let told: std::collections::BTreeSet<_> =
+        rows.iter().filter_map(|(name, ..)| name.trim_start_matches("hostile/").split('/').next()).collect();
+    assert_eq!(told.len(), Protocol::all().count(), "protocols are missing");
+}

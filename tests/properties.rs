@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use allocation_counter::measure;
 use proptest::prelude::*;
 use starttls::protocol::{Client, Knobs, Start};
-use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol};
+use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Policy, Protocol};
 use starttls_replay::{Transcript, Verdict, drive};
 
 /// Bytes that belong nowhere, or to several protocols.
@@ -27,6 +27,23 @@ const NOISE: &[&[u8]] = &[
 /// What would break out of a name's place, and what only looks like it or has its low byte: U+010A, U+560D and the like.
 const NOISE_IN_NAMES: &str =
     r"[a-z.\[\]:\r\n\x00\x7f \u{85}\u{10a}\u{10d}\u{2028}\u{2029}\u{240d}\u{2424}\u{560a}\u{560d}\u{ff0d}'<>&]{0,12}";
+
+/// The protocols whose replies are made of lines.
+const LINES: [Protocol; 13] = [
+    Protocol::Smtp,
+    Protocol::Lmtp,
+    Protocol::Imap,
+    Protocol::Pop3,
+    Protocol::Nntp,
+    Protocol::Ftp,
+    Protocol::Irc,
+    Protocol::Sieve,
+    Protocol::Acap,
+    Protocol::Mupdate,
+    Protocol::Nut,
+    Protocol::Munin,
+    Protocol::Http,
+];
 
 /// What servers say, line by line, in all transcripts: good ones and bad ones.
 static PIECES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -117,6 +134,14 @@ fn upgrading() -> impl Strategy<Value = (Setup, Vec<Vec<u8>>)> {
     })
 }
 
+/// Hears all turns. The first error is the last.
+fn listen<P: Policy>(mut negotiation: Negotiation<impl Dialogue, P>, turns: &[Vec<u8>]) -> Result<(), Error> {
+    turns.iter().try_for_each(|turn| {
+        let _ = negotiation.poll_transmit();
+        negotiation.handle_input(turn)
+    })
+}
+
 /// Whether a byte can stand in a name.
 fn is_harmless(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
@@ -155,12 +180,18 @@ proptest! {
     }
 
     #[test]
-    fn what_a_server_says_is_never_more_than_the_limits(setup in setup(), turns in turns()) {
-        let verdict = setup.drive(&whole(&turns));
-        if verdict.end.is_ok() {
-            let bytes: usize = turns.iter().map(Vec::len).sum();
-            prop_assert!(bytes <= setup.limits.bytes as usize);
-            prop_assert!(verdict.round_trips <= setup.limits.turns);
+    fn what_a_server_says_is_never_more_than_the_limits(
+        (setup, turns) in upgrading(),
+        (bytes, line, lines, most) in (1..400_u32, 1..100_u32, 1..12_u32, 1..6_u32),
+    ) {
+        let limits = Limits { bytes, line, lines, turns: most };
+        let verdict = Setup { limits, ..setup }.drive(&whole(&turns));
+        match verdict.end {
+            Ok(_) => {
+                prop_assert!(turns.iter().map(Vec::len).sum::<usize>() <= bytes as usize);
+                prop_assert!(verdict.round_trips <= most, "{} replies, and not {}", verdict.round_trips, most);
+            }
+            Err(error) => prop_assert!(matches!(error, Error::Limit(_)), "{}", error),
         }
     }
 
@@ -182,22 +213,18 @@ proptest! {
 
     #[test]
     fn memory_is_constant(setup in setup(), turns in turns()) {
-        let dialogue = setup.dialogue();
+        let (required, opportunistic) = (setup.dialogue(), setup.dialogue());
         let mut outcome = Ok(());
-        let memory = measure(|| {
-            let mut negotiation = Negotiation::required(dialogue).limits(setup.limits);
-            for turn in &turns {
-                let _ = negotiation.poll_transmit();
-                outcome = outcome.clone().and(negotiation.handle_input(turn));
-            }
-        });
+        let memory = measure(|| outcome = listen(Negotiation::required(required).limits(setup.limits), &turns)).bytes_max;
+        let other = measure(|| drop(listen(Negotiation::opportunistic(opportunistic).limits(setup.limits), &turns)));
+        let memory = memory.max(other.bytes_max);
         // An error keeps what the server said, up to `Text::MOST`, and each copy of it is the same bytes.
         let most = match setup.protocol {
             Protocol::Xmpp | Protocol::XmppServer => 300_000,
             _ if outcome.is_ok() => 0,
             _ => 512,
         };
-        prop_assert!(memory.bytes_max <= most, "{} took {} bytes: {:?}", setup.protocol, memory.bytes_max, outcome);
+        prop_assert!(memory <= most, "{} took {} bytes: {:?}", setup.protocol, memory, outcome);
     }
 
     #[test]
@@ -215,43 +242,83 @@ proptest! {
     }
 }
 
+/// The transcripts that end in an upgrade, under both policies.
+fn upgrades() -> impl Iterator<Item = (Setup, Transcript)> {
+    let all = transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded");
+    all.flat_map(|(protocol, transcript)| {
+        let setup = Setup { protocol, knobs: transcript.knobs, limits: Limits::default(), required: true };
+        [setup, Setup { required: false, ..setup }].map(|setup| (setup, transcript.clone()))
+    })
+}
+
 #[test]
-fn limits_of_bytes_and_turns_hold_exactly_at_their_edge() {
+fn each_limit_has_one_edge_and_holds_exactly_there() {
     let mut edges = 0;
-    for (protocol, transcript) in transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded") {
+    for (setup, transcript) in upgrades() {
+        let name = &transcript.name;
         let turns: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
-        let with = |limits| Setup { protocol, knobs: transcript.knobs, limits, required: true }.drive(&whole(&turns));
+        let verdict = setup.drive(&whole(&turns));
         let bytes = turns.iter().map(Vec::len).sum::<usize>() as u32;
-        let replies = with(Limits::default()).round_trips;
-        for limits in [Limits { bytes, ..Limits::default() }, Limits { turns: replies, ..Limits::default() }] {
-            assert!(with(limits).end.is_ok(), "{}: {limits:?}", transcript.name);
+        // The least that will do: one less, and that limit is the error.
+        let edge = |limit: Limit, limits: fn(u32) -> Limits| {
+            let end = |value| Setup { limits: limits(value), ..setup }.drive(&whole(&turns)).end;
+            let (mut less, mut least) = (0, bytes);
+            assert_eq!(end(less), Err(Error::Limit(limit)), "{name}");
+            while least - less > 1 {
+                let value = less.midpoint(least);
+                match end(value) {
+                    Err(error) if error == Error::Limit(limit) => less = value,
+                    end => {
+                        assert_eq!(end, verdict.end, "{name}: {limit:?} of {value}");
+                        least = value;
+                    }
+                }
+            }
+            assert_eq!(end(least), verdict.end, "{name}: {limit:?} of {least}");
+            least
+        };
+        assert_eq!(edge(Limit::Bytes, |bytes| Limits { bytes, ..Limits::default() }), bytes, "{name}");
+        assert_eq!(edge(Limit::Turns, |turns| Limits { turns, ..Limits::default() }), verdict.round_trips, "{name}");
+        let line = edge(Limit::Line, |line| Limits { line, ..Limits::default() });
+        let lines = edge(Limit::Lines, |lines| Limits { lines, ..Limits::default() });
+        if LINES.contains(&setup.protocol) && !turns.concat().windows(2).any(|end| end == b"}\r") {
+            let longest = |turn: &Vec<u8>| turn.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len).max();
+            assert_eq!(Some(line as usize), turns.iter().filter_map(longest).max(), "{name}");
+            if verdict.round_trips as usize == turns.len() {
+                let most = turns.iter().map(|turn| turn.iter().filter(|byte| **byte == b'\n').count()).max();
+                assert_eq!(Some(lines as usize), most, "{name}");
+            }
+        } else {
+            assert!((1..=bytes).contains(&line) && lines >= 1, "{name}: a line of {line}, {lines} of them");
         }
-        let one_less = Limits { bytes: bytes - 1, ..Limits::default() };
-        assert_eq!(with(one_less).end, Err(Error::Limit(Limit::Bytes)), "{}", transcript.name);
-        let one_less = Limits { turns: replies - 1, ..Limits::default() };
-        assert_eq!(with(one_less).end, Err(Error::Limit(Limit::Turns)), "{}", transcript.name);
         edges += 4;
     }
     println!("{edges} edges");
-    assert!(edges > 400);
+    assert!(edges > 1000);
 }
 
 #[test]
 fn nothing_is_sent_after_the_last_request() {
-    for (protocol, transcript) in transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded") {
-        let name = &transcript.name;
-        let dialogue = protocol.dialogue(&transcript.identity()).expect("a valid client");
-        let mut negotiation = Negotiation::required(dialogue);
-        for turn in transcript.server() {
-            let _ = negotiation.poll_transmit();
-            assert_eq!(negotiation.handle_input(turn), Ok(()), "{name}");
+    for (setup, transcript) in upgrades() {
+        let turns: Vec<&[u8]> = transcript.server().collect();
+        if setup.required {
+            falls_silent(Negotiation::required(setup.dialogue()), &turns, &transcript.name);
+        } else {
+            falls_silent(Negotiation::opportunistic(setup.dialogue()), &turns, &transcript.name);
         }
-        let _ = negotiation.poll_transmit();
-        for _ in 0..2 {
-            assert!(negotiation.poll_transmit().is_none() && !negotiation.wants_read(), "{name}");
-            assert_eq!(negotiation.handle_input(b""), Ok(()), "{name}");
-        }
-        assert_eq!(negotiation.handle_input(b"\x16"), Err(Error::Injected), "{name}");
-        assert!(negotiation.poll_transmit().is_none() && !negotiation.wants_read(), "{name}");
     }
+}
+
+fn falls_silent<P: Policy>(mut negotiation: Negotiation<impl Dialogue, P>, turns: &[&[u8]], name: &str) {
+    for turn in turns {
+        let _ = negotiation.poll_transmit();
+        assert_eq!(negotiation.handle_input(turn), Ok(()), "{name}");
+    }
+    let _ = negotiation.poll_transmit();
+    for _ in 0..2 {
+        assert!(negotiation.poll_transmit().is_none() && !negotiation.wants_read(), "{name}");
+        assert_eq!(negotiation.handle_input(b""), Ok(()), "{name}");
+    }
+    assert_eq!(negotiation.handle_input(b"\x16"), Err(Error::Injected), "{name}");
+    assert!(negotiation.poll_transmit().is_none() && !negotiation.wants_read(), "{name}");
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::scan::Shard;
+
 const EXIT_CODES: &str = "\
 Exit codes, as monitoring plugins have them:
   0  upgraded to TLS, and the certificate is verified
@@ -22,7 +24,7 @@ Examples:
   starttls check --brief --warn-days 21 --crit-days 7 ldap://ldap.example
   starttls check --prometheus smtp://mail.example > /var/lib/node_exporter/smtp.prom
   starttls check mail.example                   which port of it upgrades, or has TLS from the first byte?
-  starttls check --mx example.org               does all mail for this domain travel encrypted?
+  starttls check --mx example.org               do the mail servers of this domain upgrade?
 
 The DNS names the mail servers, and nothing here proves that it is right: their certificates are held against names that
 an attacker on the path to the DNS could have chosen, unless the DNS server validates DNSSEC. MTA-STS and DANE, which
@@ -37,7 +39,7 @@ Examples:
 
 Bytes pass unchanged, in both directions at once. At a terminal, each line that is typed is sent with CR LF, and control
 characters of the server's are shown escaped. No letter at the start of a line means anything. The end of the input is
-told to the server, whose answers are awaited until it closes.
+told to the server, whose answers are awaited until it closes. --timeout is for the upgrade: the session may last.
 
 Exit codes: as of check; 2 as well if the server cut the connection off.";
 
@@ -51,6 +53,15 @@ const MAN_HELP: &str = "\
 Examples:
   starttls man | man -l -
   starttls man check > /usr/local/share/man/man1/starttls-check.1";
+
+const SCAN_HELP: &str = "\
+Exit codes:
+  0    every target has its result, whatever it is
+  3    bad arguments, or the targets could not be read, or the results not be written
+  130  interrupted: what has ended is written (143 by SIGTERM)
+
+The part K of N that a target belongs to is told by its text, as it stands in the results: K - 1 is the first 8 bytes of
+the text's SHA-256, as a big-endian number, modulo N.";
 
 /// Checks the STARTTLS of a server, from the plaintext dialogue to the certificate
 #[derive(Parser)]
@@ -68,6 +79,9 @@ pub enum Command {
     /// Upgrade one connection, then join it with standard input and output, as s_client does
     #[command(after_help = CONNECT_HELP)]
     Connect(Box<ConnectArguments>),
+    /// Check many servers, thousands at once, and print a line of JSON for each as it ends
+    #[command(after_help = SCAN_HELP)]
+    Scan(Box<ScanArguments>),
     /// Upgrade to one server of each protocol, on this machine: recorded replies, TLS with a private CA
     Demo,
     /// List the protocols, with their names, ports and specifications
@@ -97,7 +111,22 @@ pub struct CheckArguments {
     #[arg(long, conflicts_with_all = ["starttls", "script", "connect"])]
     pub mx: bool,
     #[command(flatten)]
+    pub session: SessionArguments,
+    #[command(flatten)]
     pub output: OutputArguments,
+}
+
+/// What to do after TLS.
+#[derive(Args)]
+pub struct SessionArguments {
+    /// Log in over TLS, in smtp, imap or pop3, if the certificate is verified; a login that fails is exit code 2. The
+    /// password is in STARTTLS_PASSWORD, or asked for at the terminal
+    #[arg(long, value_name = "USER")]
+    pub auth: Option<String>,
+    /// Test how the server takes a command behind STARTTLS, and STARTTLS within TLS, over connections of its own; implies
+    /// --ask. Only against servers that you run
+    #[arg(long)]
+    pub active: bool,
 }
 
 /// What to print.
@@ -135,6 +164,36 @@ pub struct ConnectArguments {
     pub unverified: bool,
 }
 
+#[derive(Args)]
+pub struct ScanArguments {
+    /// As for check; or `IP,DOMAIN,TAG,PORT` as zgrab2 has it, where IP may be a network such as 192.0.2.0/24
+    #[arg(value_name = "TARGET", required_unless_present = "file")]
+    pub targets: Vec<String>,
+    /// Read targets from FILE, one a line, but for empty lines and those that begin with #; from stdin if it is -
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How many servers to have to do with at once, at most
+    #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub jobs: u32,
+    /// How many to begin with in a second, at most
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How many connections to have with one host at once, at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub per_host: Option<u32>,
+    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// Take part K of N of the targets, for N machines that share a list
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Print results in zgrab2's layout
+    #[arg(long)]
+    pub zgrab2: bool,
+    #[command(flatten)]
+    pub client: ClientArguments,
+}
+
 /// How to reach a server, what to say to it, and what to expect of its TLS: the same for all that connects.
 #[derive(Args)]
 pub struct ClientArguments {
@@ -144,6 +203,9 @@ pub struct ClientArguments {
     /// Speak the dialogue in FILE, in lines of send, expect, refuse and skip, for a protocol that has no name here
     #[arg(long, value_name = "FILE", conflicts_with = "starttls")]
     pub script: Option<PathBuf>,
+    /// Ask for the capabilities before the upgrade, where the protocol does not need it, and report them
+    #[arg(long)]
+    pub ask: bool,
     /// Send the command although the server does not list it
     #[arg(long, conflicts_with = "script")]
     pub insist: bool,
@@ -222,6 +284,13 @@ fn alpn(text: &str) -> Result<String, String> {
 fn resolver(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse::<SocketAddr>();
     address.or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53))).map_err(|_| "not an IP address".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("not a number from 0.001 to 1000000".to_owned()),
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -104,7 +104,8 @@ fn distinguished(name: &X509Name<'_>) -> String {
     Escaped(name.to_string().as_bytes()).to_string()
 }
 
-fn rfc3339(time: ASN1Time) -> String {
+/// A time as RFC 3339 has it.
+pub fn rfc3339(time: ASN1Time) -> String {
     let time = time.to_datetime();
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second) = time.to_hms();

@@ -14,13 +14,16 @@ use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
 use starttls_smol::{TlsStream, Upgrader};
 
-use crate::arguments::ClientArguments;
+use crate::arguments::{ClientArguments, SessionArguments};
 use crate::dns::Resolver;
 use crate::exposure::{self, Exposure};
 use crate::failure::Error;
 use crate::findings::{self, Expected};
 use crate::implicit::Implicit;
 use crate::report::{Cleartext, Outcome, Report, Tls};
+use crate::session::active::{self, Test};
+use crate::session::capabilities::Speech;
+use crate::session::{self, Credentials};
 use crate::target::{Target, host_and_port, host_name};
 use crate::trust::Trust;
 
@@ -41,6 +44,9 @@ pub struct Checker {
     resolver: Option<Resolver>,
     timeout: Duration,
     expected: Expected,
+    goes_on: bool,
+    credentials: Option<Credentials>,
+    active: bool,
 }
 
 impl Checker {
@@ -55,9 +61,12 @@ impl Checker {
             server_name: arguments.tls.server_name.clone(),
             resolver: arguments.resolver.map(Resolver::new),
             sni: arguments.tls.sni.clone(),
-            knobs: Knobs { insist: arguments.insist, ..Knobs::default() },
+            knobs: Knobs { ask: arguments.ask, insist: arguments.insist, ..Knobs::default() },
             timeout: arguments.timeout,
             expected: Expected::new(&arguments.tls),
+            goes_on: false,
+            credentials: None,
+            active: false,
         })
     }
 
@@ -81,22 +90,54 @@ impl Checker {
         Ok(hosts.iter().map(|host| Target::at(host, target.port, Protocol::Smtp, false)).collect())
     }
 
+    /// Makes every check go on after TLS: it greets again, and does what the arguments say.
+    pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
+        let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
+        let knobs = Knobs { ask: self.knobs.ask || arguments.active, ..self.knobs };
+        Ok(Self { knobs, goes_on: true, credentials, active: arguments.active, ..self })
+    }
+
     /// Checks one server. Whatever goes wrong is in the report.
     pub async fn check(&self, target: &Target) -> Report {
-        let (report, tls) = self.connect(target).await;
+        if self.credentials.is_some() && !Credentials::fit(target.protocol) {
+            let mut report = Report::new(&target.text, target.protocol);
+            report.fail(Error::Config("logins are tried with smtp, imap and pop3 alone".to_owned()));
+            return report;
+        }
+        let deadline = Instant::now() + self.timeout;
+        let (mut report, tls) = self.connect_by(target, deadline, None).await;
         if let Some(mut tls) = tls {
+            // A server that has TLS from the first byte greets within it, which is not what goes on after an upgrade.
+            let goes_on = self.goes_on && !target.implicit;
+            if let (true, Some(speech)) = (goes_on, target.protocol.and_then(Speech::of)) {
+                // Boxed, since a scan has thousands of these futures that do not come to it.
+                Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
+            }
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;
+            if self.active && !target.implicit {
+                Box::pin(active::run(self, target, deadline, &mut report)).await;
+            }
         }
         report
     }
 
-    /// The same, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
+    /// Upgrades, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
     pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
+        self.connect_by(target, Instant::now() + self.timeout, None).await
+    }
+
+    /// The same by a given time. A test puts a command behind the request for TLS.
+    pub async fn connect_by(
+        &self,
+        target: &Target,
+        deadline: Instant,
+        test: Option<&'static Test>,
+    ) -> (Report, Option<TlsStream<TcpStream>>) {
         let mut report = Report::new(&target.text, target.protocol);
         report.implicit = target.implicit;
         let started = Instant::now();
-        let upgraded = self.upgrade(target, &mut report).await;
+        let upgraded = self.upgrade(target, deadline, test, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
         let tls = match upgraded {
             Ok((tls, error)) => {
@@ -111,7 +152,8 @@ impl Checker {
                 None
             }
         };
-        report.findings = findings::of(&report, &self.expected);
+        let findings = findings::of(&report, &self.expected);
+        report.findings.extend(findings);
         (report, tls)
     }
 
@@ -119,9 +161,12 @@ impl Checker {
     async fn upgrade(
         &self,
         target: &Target,
+        deadline: Instant,
+        test: Option<&'static Test>,
         report: &mut Report,
     ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
-        report.server_name.clone_from(self.server_name.as_ref().unwrap_or(&target.host));
+        let server_name = target.server_name.as_ref().or(self.server_name.as_ref());
+        report.server_name.clone_from(server_name.unwrap_or(&target.host));
         let server_name = certified(&report.server_name)?;
         let sni = self.sni.as_deref().map_or(Ok(server_name.clone()), certified)?;
         // XMPP and HTTP want a domain, of which an address is none.
@@ -133,19 +178,27 @@ impl Checker {
         let recorder = Arc::new(self.trust.recorder(server_name));
         let config = self.trust.config(recorder.clone());
         let (sender, chunks) = mpsc::channel();
-        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), self.timeout).tap(move |side, bytes| {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
             // The receiver lives as long as the upgrader.
             let _ = sender.send((side, bytes.to_vec()));
         });
-        let mut stream = self.reach(&upgrader, target).await?;
+        let mut stream = self.reach(&upgrader, target, deadline).await?;
         report.address = stream.peer_addr().ok();
         let own = stream.local_addr().map_err(config_error)?.ip().to_canonical();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));
 
-        let mut negotiation = Negotiation::required(self.dialogue(target, &name, &domain)?);
+        let mut dialogue = self.dialogue(target, &name, &domain)?;
+        if let Some(test) = test {
+            dialogue = test.around(dialogue);
+        }
+        let mut negotiation = Negotiation::required(dialogue);
         let negotiated = upgrader.negotiate(&mut stream, &mut negotiation).await;
         report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
         report.exposure = exposure::of_dialogue(target.protocol, &report.cleartext.dialogue, &name, &domain, own);
+        if let Some(speech) = target.protocol.and_then(Speech::of) {
+            session::look_at_offers(speech, report.address.is_some_and(|server| server.ip() == own), report);
+        }
         negotiated?;
         let awaiting = negotiation.awaiting();
         let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
@@ -164,7 +217,7 @@ impl Checker {
     }
 
     /// The TCP connection.
-    async fn reach(&self, upgrader: &Upgrader, target: &Target) -> Result<TcpStream, Error> {
+    async fn reach(&self, upgrader: &Upgrader, target: &Target, deadline: Instant) -> Result<TcpStream, Error> {
         let (host, port) = match &self.place {
             Some((host, port)) => (host, port.unwrap_or(target.port)),
             None => (&target.host, target.port),
@@ -172,7 +225,7 @@ impl Checker {
         let mut addresses = match &self.resolver {
             None => upgrader.resolve(host, port).await?,
             Some(resolver) => {
-                let addresses = resolver.addresses(host, Instant::now() + self.timeout).await?;
+                let addresses = resolver.addresses(host, deadline).await?;
                 addresses.into_iter().map(|address| (address, port).into()).collect()
             }
         };

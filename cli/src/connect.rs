@@ -8,6 +8,7 @@ use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use starttls::{Escaped, transport};
 
 use crate::arguments::ConnectArguments;
+use crate::check::Checker;
 use crate::failure::Error;
 use crate::{CRITICAL, UNKNOWN, brief, complain, complain_of_nothing_to_report, prepare};
 
@@ -25,7 +26,7 @@ enum Broken {
 
 /// Upgrades, and joins the streams if the certificate holds; the exit code.
 pub fn run(arguments: &ConnectArguments) -> u8 {
-    let (checker, target) = match prepare(&arguments.target, &arguments.client) {
+    let (checker, target) = match prepare(&arguments.target, &arguments.client, || Checker::new(&arguments.client)) {
         Ok(prepared) => prepared,
         Err(report) => {
             complain_of_nothing_to_report(&report);

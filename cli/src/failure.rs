@@ -1,5 +1,6 @@
 //! What can go wrong in a check, and how the report tells it.
 
+use std::fmt;
 use std::io;
 
 use rustls::CertificateError;
@@ -33,9 +34,12 @@ pub struct Failure {
     /// What the server said, if that was the reason.
     pub reply: Option<String>,
     pub tlsrpt: Option<ResultType>,
+    /// What the operating system said of the last address, if none of them answered.
+    #[serde(skip)]
+    pub unconnected: Option<io::ErrorKind>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     NotAdvertised,
@@ -67,6 +71,13 @@ pub enum ResultType {
     ValidationFailure,
 }
 
+/// As in JSON.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl From<transport::Error> for Error {
     fn from(error: transport::Error) -> Self {
         Self::Upgrade(error)
@@ -76,7 +87,14 @@ impl From<transport::Error> for Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = error.kind();
-        Self { kind, stage: error.stage(), message: error.message(), reply: error.reply(), tlsrpt: error.tlsrpt(kind) }
+        Self {
+            kind,
+            stage: error.stage(),
+            message: error.message(),
+            reply: error.reply(),
+            tlsrpt: error.tlsrpt(kind),
+            unconnected: error.unconnected(),
+        }
     }
 }
 
@@ -149,6 +167,14 @@ impl Error {
             starttls::Error::Declined(Reason::Preauthenticated(text)) | starttls::Error::Unexpected(text) => {
                 Some(text.to_string())
             }
+            _ => None,
+        }
+    }
+
+    fn unconnected(&self) -> Option<io::ErrorKind> {
+        match self {
+            Error::Upgrade(transport::Error::Connect { failures }) => failures.last().map(|(_, error)| error.kind()),
+            Error::Upgrade(transport::Error::Timeout { stage: "connect" }) => Some(io::ErrorKind::TimedOut),
             _ => None,
         }
     }

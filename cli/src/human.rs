@@ -26,6 +26,12 @@ impl Display for Report {
         if let Some(tls) = &self.tls {
             connection(f, tls)?;
         }
+        if let Some(session) = &self.session {
+            write!(f, "{session}")?;
+        }
+        if let Some(active) = &self.active {
+            write!(f, "{active}")?;
+        }
         findings(f, &self.findings)?;
         self.end(f)
     }

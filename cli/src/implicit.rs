@@ -2,7 +2,7 @@
 
 use starttls::{Dialogue, Error, Protocol, Step};
 
-/// The ports, by their names in IANA's registry but for 5223, which is custom.
+/// The ports of IANA's registry, with what defines them; 5223 is only usual.
 pub const PORTS: [(Protocol, u16); 11] = [
     // RFC 8314 §3: submissions, imaps, pop3s.
     (Protocol::Smtp, 465),
@@ -12,14 +12,13 @@ pub const PORTS: [(Protocol, u16); 11] = [
     (Protocol::Xmpp, 5223),
     // RFC 9110 §4.2.2: https.
     (Protocol::Http, 443),
-    // telnets, ldaps.
+    // No more than the registry: telnets, ldaps; and ftps below.
     (Protocol::Telnet, 992),
     (Protocol::Ldap, 636),
     // OASIS AMQP 1.0 §5.2.1: amqps.
     (Protocol::Amqp, 5671),
     // RFC 4642 §1: nntps.
     (Protocol::Nntp, 563),
-    // ftps.
     (Protocol::Ftp, 990),
     // RFC 7194: ircs-u.
     (Protocol::Irc, 6697),

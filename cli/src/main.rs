@@ -18,6 +18,8 @@ mod ocsp;
 mod prometheus;
 mod protocols;
 mod report;
+mod scan;
+mod session;
 mod sweep;
 mod table;
 mod target;
@@ -35,6 +37,7 @@ use starttls::Escaped;
 use arguments::{Arguments, CheckArguments, ClientArguments, Command, OutputArguments};
 use certificate::Certificate;
 use check::Checker;
+use failure::Error;
 use report::Report;
 use sweep::Sweep;
 use target::Target;
@@ -50,6 +53,10 @@ fn main() -> ExitCode {
     match Arguments::try_parse() {
         Ok(Arguments { command: Command::Check(arguments) }) => check(&arguments),
         Ok(Arguments { command: Command::Connect(arguments) }) => connect::run(&arguments).into(),
+        Ok(Arguments { command: Command::Scan(arguments) }) => scan::run(&arguments).unwrap_or_else(|error| {
+            complain(&error);
+            UNKNOWN.into()
+        }),
         Ok(Arguments { command: Command::Demo }) => {
             let demo = demo::run();
             let code = if demo.failures.is_empty() { 0 } else { CRITICAL };
@@ -76,12 +83,13 @@ fn check(arguments: &CheckArguments) -> ExitCode {
     let (text, client, output) = (&arguments.target, &arguments.client, &arguments.output);
     let told = client.script.is_some() || client.starttls.is_some() || client.connect.is_some();
     let bare = if !told { target::bare_host(text) } else { None };
+    let checker = || Checker::new(client)?.going_on(&arguments.session);
     let swept = if arguments.mx {
-        mail_servers(text, client)
+        mail_servers(text, checker)
     } else if let Some(host) = bare {
-        Checker::new(client).map(|checker| Sweep::run(&checker, &sweep::ports(&host), true))
+        checker().map(|checker| Sweep::run(&checker, &sweep::ports(&host), true))
     } else {
-        return match prepare(text, client) {
+        return match prepare(text, client, checker) {
             Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), output),
             Err(failed) => report(&failed, output),
         };
@@ -92,21 +100,25 @@ fn check(arguments: &CheckArguments) -> ExitCode {
     }
 }
 
-fn mail_servers(domain: &str, client: &ClientArguments) -> Result<Sweep, failure::Error> {
-    let domain = Target::parse(domain, Some("smtp")).map_err(failure::Error::Config)?;
-    let mut checker = Checker::new(client)?;
+fn mail_servers(domain: &str, checker: impl FnOnce() -> Result<Checker, Error>) -> Result<Sweep, Error> {
+    let domain = Target::parse(domain, Some("smtp")).map_err(Error::Config)?;
+    let mut checker = checker()?;
     let targets = smol::block_on(checker.mail_servers(&domain))?;
     Ok(Sweep::run(&checker, &targets, false))
 }
 
 /// What is to be checked, and what checks it; or the report that this is impossible.
-fn prepare(text: &str, client: &ClientArguments) -> Result<(Checker, Target), Box<Report>> {
+fn prepare(
+    text: &str,
+    client: &ClientArguments,
+    checker: impl FnOnce() -> Result<Checker, Error>,
+) -> Result<(Checker, Target), Box<Report>> {
     let target = match client.script {
         Some(_) => Target::scripted(text),
         None => Target::parse(text, client.starttls.as_deref()),
     };
     let protocol = target.as_ref().ok().and_then(|target| target.protocol);
-    let prepared = target.map_err(failure::Error::Config).and_then(|target| Ok((Checker::new(client)?, target)));
+    let prepared = target.map_err(Error::Config).and_then(|target| Ok((checker()?, target)));
     prepared.map_err(|error| Report::failed(text, protocol, error).into())
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rustls::{ClientConnection, SignatureScheme};
+use rustls::{CipherSuite, ClientConnection, SignatureScheme};
 use serde::{Serialize, Serializer};
 use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 
@@ -11,6 +11,8 @@ use crate::exposure::Exposure;
 use crate::failure::{Error, Failure, Kind};
 use crate::finding::{Finding, Severity};
 use crate::ocsp::Staple;
+use crate::session::Session;
+use crate::session::active::Active;
 use crate::verify::{self, Recorder};
 use crate::{CRITICAL, UNKNOWN, WARNING};
 
@@ -31,6 +33,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Whether there was to be TLS from the first byte.
     pub implicit: bool,
+    /// `None` without TLS, if it was not to go on, or if the protocol has no list of capabilities in text.
+    pub session: Option<Session>,
+    /// `None` unless the self-test was asked for, and there is one.
+    pub active: Option<Active>,
     /// What either side disclosed before encryption.
     pub exposure: Vec<Exposure>,
     /// The name that the certificate was held against.
@@ -101,6 +107,8 @@ impl Report {
             seconds: 0.0,
             findings: Vec::new(),
             implicit: false,
+            session: None,
+            active: None,
             exposure: Vec::new(),
             server_name: String::new(),
             refused: Vec::new(),
@@ -165,9 +173,9 @@ impl Cleartext {
 impl Tls {
     /// For a connection whose handshake is complete.
     pub fn new(connection: &ClientConnection, recorder: Option<&Recorder>) -> Self {
-        // rustls writes TLSv1_3 and TLS13_AES_128_GCM_SHA256, the registry of IANA TLS_AES_128_GCM_SHA256.
+        // rustls writes TLSv1_3.
         let version = connection.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
-        let suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        let suite = connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite()));
         let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
         let chain = connection.peer_certificates().unwrap_or_default();
         let certificates: Vec<_> = chain.iter().map(Certificate::new).collect();
@@ -175,7 +183,7 @@ impl Tls {
         let verify_error = recorder.and_then(Recorder::error).map(verify::words);
         Self {
             version,
-            cipher_suite: suite.map(|suite| suite.replacen("TLS13_", "TLS_", 1)),
+            cipher_suite: suite,
             post_quantum: group.as_ref().is_some_and(|group| group.contains("MLKEM")),
             key_exchange: group,
             verified: verify_error.is_none(),
@@ -194,6 +202,11 @@ fn scheme(scheme: SignatureScheme) -> String {
     ["256", "384", "521"]
         .iter()
         .fold(name, |name, bits| name.replace(&format!("nistp{bits}"), &format!("secp{bits}r1")))
+}
+
+/// As the registry of IANA has it: rustls writes TLS13_AES_128_GCM_SHA256.
+pub fn suite_name(suite: CipherSuite) -> String {
+    format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
 }
 
 impl Turn {

@@ -16,6 +16,8 @@ pub struct Target {
     pub port: u16,
     /// Whether there is TLS from the first byte, and no dialogue before it.
     pub implicit: bool,
+    /// The name that the certificate must hold, if the host is not it.
+    pub server_name: Option<String>,
 }
 
 impl Target {
@@ -38,20 +40,20 @@ impl Target {
             })?,
         };
         let port = port.unwrap_or(protocol.ports()[0]);
-        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port, implicit: false })
+        Ok(Self { text: text.to_owned(), protocol: Some(protocol), host, port, implicit: false, server_name: None })
     }
 
     /// Reads `host:port` or `[v6]:port`, for a dialogue that a script has.
     pub fn scripted(text: &str) -> Result<Self, String> {
         let (host, port) = host_and_port(text)?;
         let port = port.ok_or_else(|| format!("{text} has no port, and a script does not tell one"))?;
-        Ok(Self { text: text.to_owned(), protocol: None, host, port, implicit: false })
+        Ok(Self { text: text.to_owned(), protocol: None, host, port, implicit: false, server_name: None })
     }
 
     /// One of the well-known ports of a host.
     pub fn at(host: &str, port: u16, protocol: Protocol, implicit: bool) -> Self {
         let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        Self { text, protocol: Some(protocol), host: host.to_owned(), port, implicit }
+        Self { text, protocol: Some(protocol), host: host.to_owned(), port, implicit, server_name: None }
     }
 }
 
@@ -69,7 +71,8 @@ pub fn host_name(text: &str) -> Result<(), String> {
     }
 }
 
-fn protocol(name: &str) -> Result<Protocol, String> {
+/// The protocol of this name, or in words why there is none.
+pub fn protocol(name: &str) -> Result<Protocol, String> {
     name.parse().map_err(|error| match error {
         UnknownProtocol::NoUpgrade { .. } => error.to_string(),
         _ => format!("unknown protocol {name}: the known ones are {}", known_names()),

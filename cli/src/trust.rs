@@ -49,7 +49,7 @@ impl Trust {
         };
         config.alpn_protocols = arguments.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         config.enable_sni = !arguments.no_sni;
-        // A resumed session shows no certificate.
+        // Each check is to see the certificate, so there is no use for sessions, nor memory for them.
         config.resumption = Resumption::disabled();
         Ok(Self { provider, verifier, config })
     }

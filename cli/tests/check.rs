@@ -53,6 +53,8 @@ fn every_protocol_is_upgraded_and_verified() {
             "seconds",
             "findings",
             "implicit",
+            "session",
+            "active",
         ];
         assert_keys(&report, &keys);
         assert_eq!(report["target"], format!("{protocol}://{}", server.address()));

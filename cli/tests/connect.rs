@@ -7,10 +7,15 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rustls::{ServerConnection, StreamOwned};
-use starttls_replay::{Authority, Flaw, Server};
-use support::{Run, arguments, good_server, line, replay, serve, tool};
+use starttls::Protocol;
+use starttls_replay::{Authority, Flaw, Server, Transcript, play};
+use support::{Run, arguments, line, replay, serve, tool};
+
+/// A test that fails is not to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
@@ -22,6 +27,7 @@ fn tls_server(
 ) -> Server {
     let config = authority.server_config(flaw);
     serve(move |mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(b"+OK\r\n")?;
         line(&mut stream)?;
         stream.write_all(b"+OK\r\n")?;
@@ -72,11 +78,17 @@ fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
+/// A server that echoes what it reads within TLS.
+fn echoing(authority: &Authority, flaw: Flaw) -> Server {
+    let (transcript, config) = (Transcript::usual(Protocol::Pop3), authority.server_config(flaw));
+    serve(move |stream| play(stream, &transcript, config.clone()))
+}
+
 #[test]
 fn bytes_pass_unchanged_both_ways_at_once() {
     let authority = Authority::default();
     // It echoes as it reads, so it stops reading unless it is read.
-    let server = good_server("pop3", &authority, Flaw::None);
+    let server = echoing(&authority, Flaw::None);
     let mut child = start(connect(&server, &authority, &["--quiet"]));
     let (mut stdin, sent) = (child.stdin.take().expect("a pipe"), noise(64 << 20));
     let (output, sent) = thread::scope(|scope| {
@@ -94,7 +106,7 @@ fn bytes_pass_unchanged_both_ways_at_once() {
 #[test]
 fn the_verdict_is_on_stderr_and_all_else_is_the_servers() {
     let authority = Authority::default();
-    let run = run(connect(&good_server("pop3", &authority, Flaw::None), &authority, &[]), b"Q\nR\r\n\x1b[2J.\n");
+    let run = run(connect(&echoing(&authority, Flaw::None), &authority, &[]), b"Q\nR\r\n\x1b[2J.\n");
     assert_eq!((run.code, run.stdout.as_str()), (0, "Q\nR\r\n\x1b[2J.\n"));
     let (verdict, tls) = run.stderr.split_once('\n').expect("two lines");
     assert!(verdict.ends_with(": UPGRADED, certificate verified for localhost"), "{}", run.stderr);
@@ -104,7 +116,7 @@ fn the_verdict_is_on_stderr_and_all_else_is_the_servers() {
 #[test]
 fn lines_end_in_cr_lf_if_asked_to() {
     let authority = Authority::default();
-    let server = good_server("pop3", &authority, Flaw::None);
+    let server = echoing(&authority, Flaw::None);
     let run = run(connect(&server, &authority, &["--crlf", "--quiet"]), b"Q\nR\r\n\n");
     assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "Q\r\nR\r\n\r\n", ""));
 }
@@ -116,7 +128,7 @@ fn what_the_server_says_first_is_there_at_once_and_it_may_close_first() {
     let held = Mutex::new(held);
     let server = tls_server(&authority, Flaw::None, move |mut tls| {
         tls.write_all(b"* ready")?;
-        held.lock().map_err(|_| io::ErrorKind::Other)?.recv().map_err(io::Error::other)?;
+        held.lock().map_err(|_| io::ErrorKind::Other)?.recv_timeout(PATIENCE).map_err(io::Error::other)?;
         tls.write_all(b", and gone\r\n")?;
         close(tls)
     });
@@ -162,14 +174,14 @@ fn nothing_is_passed_on_to_a_server_that_does_not_verify() {
         assert_eq!((run.code, run.stdout.as_str()), (2, ""));
         assert!(run.stderr.contains(": UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", run.stderr);
         assert!(run.stderr.ends_with("with --unverified it is, whoever is at the other end\n"), "{}", run.stderr);
-        assert_eq!(told.recv().expect("the server heard the end"), b"", "{more:?}");
+        assert_eq!(told.recv_timeout(PATIENCE).expect("the server heard the end"), b"", "{more:?}");
     }
 }
 
 #[test]
 fn who_insists_is_connected_unverified() {
     let authority = Authority::default();
-    let server = good_server("pop3", &authority, Flaw::Expired);
+    let server = echoing(&authority, Flaw::Expired);
     let said = run(connect(&server, &authority, &["--unverified"]), b"hello");
     assert_eq!((said.code, said.stdout.as_str()), (2, "hello"));
     assert!(said.stderr.contains(": UPGRADED, certificate NOT VERIFIED for localhost: "), "{}", said.stderr);
@@ -269,7 +281,7 @@ fn at_a_terminal_lines_are_lines_and_control_characters_are_shown() {
         assert!(shown.ends_with("+OK \\x1b]0;owned\\x07 \\Seen\r\n"), "{shown:?}");
         stdin.write_all(b"Quit\n").expect("a terminal");
     });
-    assert_eq!(&told.recv().expect("a line"), b"Quit\r\n");
+    assert_eq!(&told.recv_timeout(PATIENCE).expect("a line"), b"Quit\r\n");
 }
 
 #[cfg(target_os = "linux")]

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::KeyPair;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use starttls::Protocol;
-use starttls_replay::{Authority, Flaw, Server, Transcript, play};
+use starttls_replay::{Authority, Flaw, Server, Transcript, play_then};
 
 /// What a run of the tool came to.
 pub struct Run {
@@ -120,16 +120,54 @@ pub fn server_config(chain: Vec<CertificateDer<'static>>, ocsp: Option<Vec<u8>>,
     Arc::new(config)
 }
 
-/// A server that plays the transcript of this name, with TLS as `config` has it.
+/// A server that plays the transcript of this name, with TLS as `config` has it, and lists its capabilities again.
 pub fn replay(name: &str, config: Arc<ServerConfig>) -> Server {
-    Server::start(player(name, config)).expect("a free port")
+    serve(player(name, config))
 }
 
 /// What such a server does.
 pub fn player(name: &str, config: Arc<ServerConfig>) -> impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static {
+    player_then(name, config, list_again)
+}
+
+/// A server that plays the transcript of this name, and has these answers to what the client says within TLS, a line each.
+pub fn replay_then(
+    name: &str,
+    config: Arc<ServerConfig>,
+    answer: impl Fn(&str) -> &'static str + Send + Sync + 'static,
+) -> Server {
+    serve(player_then(name, config, answer))
+}
+
+fn player_then(
+    name: &str,
+    config: Arc<ServerConfig>,
+    answer: impl Fn(&str) -> &'static str + Send + Sync + 'static,
+) -> impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static {
     let all = Protocol::all().flat_map(Transcript::all);
     let transcript = all.into_iter().find(|transcript| transcript.name == name).expect(name);
-    move |stream| play(stream, &transcript, config.clone())
+    move |stream| play_then(stream, &transcript, config.clone(), |tls| answer_lines(tls, &answer))
+}
+
+/// Answers each line that the client says within TLS.
+pub fn answer_lines(
+    tls: &mut StreamOwned<ServerConnection, TcpStream>,
+    answer: impl Fn(&str) -> &'static str,
+) -> io::Result<()> {
+    loop {
+        let said = line(tls)?;
+        tls.write_all(answer(&said).as_bytes())?;
+    }
+}
+
+/// What servers say within TLS to a client that asks for their capabilities.
+pub fn list_again(line: &str) -> &'static str {
+    match line.split(' ').next() {
+        Some("EHLO" | "LHLO") => "250-mail.example\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n",
+        Some("CAPA") => "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n",
+        Some("S1") => "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nS1 OK done\r\n",
+        _ => "",
+    }
 }
 
 /// A server of `protocol` with TLS for localhost, flawed or not.
@@ -139,17 +177,23 @@ pub fn good_server(protocol: &str, authority: &Authority, flaw: Flaw) -> Server 
         "smtp" => replay("smtp/postfix.txt", config),
         "lmtp" => replay("lmtp/dovecot.txt", config),
         "pop3" => replay("pop3/dovecot.txt", config),
-        // The tag is the client's choice, so there is nothing to replay.
-        "imap" => serve(move |mut stream| {
-            stream.write_all(b"* OK IMAP4rev1 ready\r\n")?;
-            let command = line(&mut stream)?;
-            let tag = command.split(' ').next().unwrap_or_default();
-            stream.write_all(format!("{tag} OK go ahead\r\n").as_bytes())?;
-            let upgraded: Transcript = "= upgraded".parse().map_err(io::Error::other)?;
-            play(stream, &upgraded, config.clone())
-        }),
+        "imap" => serve(move |stream| imap_then(stream, config.clone(), |tls| answer_lines(tls, list_again))),
         _ => panic!("no server of {protocol}"),
     }
+}
+
+/// Agrees to TLS over IMAP, where the tag is the client's choice, so that there is nothing to replay.
+pub fn imap_then(
+    mut stream: TcpStream,
+    config: Arc<ServerConfig>,
+    then: impl FnOnce(&mut StreamOwned<ServerConnection, TcpStream>) -> io::Result<()>,
+) -> io::Result<()> {
+    stream.write_all(b"* OK IMAP4rev1 ready\r\n")?;
+    let command = line(&mut stream)?;
+    let tag = command.split(' ').next().unwrap_or_default();
+    stream.write_all(format!("{tag} OK go ahead\r\n").as_bytes())?;
+    let upgraded: Transcript = "= upgraded".parse().map_err(io::Error::other)?;
+    play_then(stream, &upgraded, config, then)
 }
 
 pub fn serve(handler: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Server {
@@ -157,7 +201,7 @@ pub fn serve(handler: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'stat
 }
 
 /// A line from the client, without its end.
-pub fn line(stream: &mut TcpStream) -> io::Result<String> {
+pub fn line(stream: &mut impl Read) -> io::Result<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let mut byte = [0];

@@ -1,5 +1,7 @@
 //! What an embedder writes: the upgrade, and TLS behind it, over any stream that `embedded-io` knows.
 
+#![forbid(unsafe_code)]
+
 use alloc::sync::Arc;
 
 use embedded_io::{Read, Write};

@@ -86,14 +86,17 @@ pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitr
         );
         turns.push(lines(250, &texts, choice)?);
     }
-    turns.push(lines(220, &["2.0.0 go ahead", "554 no"][choice.int_in_range(0..=1)?..], choice)?);
+    let texts: &[&str] = choice.choose(&[&["2.0.0 go ahead", "554 no"][..], &["554 no"], &[""]])?;
+    turns.push(lines(220, texts, choice)?);
     Ok(turns)
 }
 
 fn lines(code: u16, texts: &[&str], choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     let mut reply = String::new();
     for (number, text) in texts.iter().enumerate() {
-        let separator = if number + 1 < texts.len() { '-' } else { ' ' };
+        let last = number + 1 == texts.len();
+        // A code alone is a line as well (RFC 5321 §4.2).
+        let separator = if !last { "-" } else { *choice.choose(&[" ", if text.is_empty() { "" } else { " " }])? };
         let end = choice.choose(&["\r\n", "\r\n", "\n"])?;
         reply += &format!("{code}{separator}{text}{end}");
     }

@@ -18,10 +18,12 @@
 
 mod authority;
 mod drive;
+mod relay;
 mod server;
 mod transcript;
 
 pub use authority::{Authority, Flaw};
 pub use drive::{Verdict, drive};
-pub use server::{Server, play};
+pub use relay::relay;
+pub use server::{Server, play, play_then};
 pub use transcript::{Transcript, Turn};

@@ -75,7 +75,28 @@ impl Drop for Server {
 ///
 /// # Errors
 /// Those of the connection, and a client that says something else than the transcript.
-pub fn play(mut stream: TcpStream, transcript: &Transcript, config: Arc<ServerConfig>) -> io::Result<()> {
+pub fn play(stream: TcpStream, transcript: &Transcript, config: Arc<ServerConfig>) -> io::Result<()> {
+    play_then(stream, transcript, config, |tls| {
+        let mut buffer = [0; 4096];
+        loop {
+            match tls.read(&mut buffer)? {
+                0 => return Ok(()),
+                n => tls.write_all(&buffer[..n])?,
+            }
+        }
+    })
+}
+
+/// The same, but what goes on within TLS is up to `then`, behind which the session ends.
+///
+/// # Errors
+/// Those of [`play`] and of `then`.
+pub fn play_then(
+    mut stream: TcpStream,
+    transcript: &Transcript,
+    config: Arc<ServerConfig>,
+    then: impl FnOnce(&mut StreamOwned<ServerConnection, TcpStream>) -> io::Result<()>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     for turn in &transcript.turns {
         match turn {
@@ -98,13 +119,7 @@ pub fn play(mut stream: TcpStream, transcript: &Transcript, config: Arc<ServerCo
         let mut connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
         Handshake::new(transcript.framing).complete(&mut connection, &mut stream)?;
         let mut tls = StreamOwned::new(connection, stream);
-        let mut buffer = [0; 4096];
-        loop {
-            match tls.read(&mut buffer)? {
-                0 => break,
-                n => tls.write_all(&buffer[..n])?,
-            }
-        }
+        then(&mut tls)?;
         tls.conn.send_close_notify();
         tls.flush()?;
         return Ok(());

@@ -10,6 +10,8 @@ pub struct Case {
     pub offer: Offer,
     /// The port on 127.0.0.1.
     pub port: u16,
+    /// Whether [`login::USER`](crate::login::USER) can log in.
+    pub login: bool,
 }
 
 /// What a server offers to a client that asks for TLS.

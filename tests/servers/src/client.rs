@@ -11,26 +11,62 @@ use starttls::protocol::{Client, Knobs};
 use starttls::{Escaped, Negotiation, Protocol, Reason};
 use starttls_std::{Error, Upgrader};
 
-use crate::case::{Case, Outcome, Verdict};
+use crate::case::{Case, Offer, Outcome, Verdict};
 use crate::{Result, Setting};
+
+/// A report of the tool's, and what is in it.
+pub struct Report {
+    /// As it was printed.
+    pub json: Value,
+    /// What it means.
+    pub verdict: Verdict,
+}
 
 /// Runs the tool, and reads the report that it prints.
 pub fn tool(case: &Case, setting: &Setting) -> Result<Verdict> {
+    Ok(report(&mut command(case.protocol, case.port, setting))?.verdict)
+}
+
+/// What has a self-test.
+const TESTED: [&str; 7] = ["smtp", "lmtp", "imap", "pop3", "nntp", "ftp", "sieve"];
+
+/// Has the tool test a server for faults that none of these has; nothing for other cases than those in which all is well.
+pub fn self_test(case: &Case, setting: &Setting) -> Option<Result<Verdict>> {
+    let tested = || {
+        let Report { json, verdict } = report(command(case.protocol, case.port, setting).arg("--active"))?;
+        let [pipelined, second] = ["pipelined", "second_starttls"].map(|field| json["active"][field].as_str());
+        match (pipelined, second) {
+            // It asks for the capabilities, which takes a round trip more.
+            (Some("discarded" | "refused"), Some("refused")) => Ok(Verdict { round_trips: None, ..verdict }),
+            _ => Err(format!("{pipelined:?}, {second:?}: {json}").into()),
+        }
+    };
+    (case.offer == Offer::Good && TESTED.contains(&case.protocol)).then(tested)
+}
+
+/// A check of the server at this port.
+pub fn command(protocol: &str, port: u16, setting: &Setting) -> Command {
     // Its own deadline is ten seconds; should it fail to keep that, the suite goes on.
-    let output = Command::new("timeout")
+    let mut command = Command::new("timeout");
+    command
         .arg("30")
         .arg(&setting.tool)
         .args(["check", "--json", "--name", "client.example", "--server-name", "localhost", "--timeout", "10"])
         .arg("--ca-file")
         .arg(setting.authority.ca())
-        .arg(format!("{}://127.0.0.1:{}", case.protocol, case.port))
-        .output()?;
+        .arg(format!("{protocol}://127.0.0.1:{port}"));
+    command
+}
+
+/// Runs a check.
+pub fn report(command: &mut Command) -> Result<Report> {
+    let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let unreadable =
         || format!("{}, unexpected report: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
-    let failure = &report["failure"];
-    let outcome = match (report["outcome"].as_str(), failure["kind"].as_str(), report["tls"]["verified"].as_bool()) {
+    let json: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
+    let failure = &json["failure"];
+    let outcome = match (json["outcome"].as_str(), failure["kind"].as_str(), json["tls"]["verified"].as_bool()) {
         (Some("upgraded"), None, Some(true)) => Outcome::Verified,
         (Some("upgraded"), Some("certificate"), Some(false)) => {
             Outcome::Unverified(failure["tlsrpt"].as_str().ok_or_else(unreadable)?.into())
@@ -38,8 +74,9 @@ pub fn tool(case: &Case, setting: &Setting) -> Result<Verdict> {
         (Some("failed" | "plaintext"), Some(kind), None) => Outcome::Failed(kind.into()),
         _ => return Err(unreadable().into()),
     };
-    let round_trips = report["cleartext"]["round_trips"].as_i64();
-    Ok(Verdict { outcome, round_trips, exit: output.status.code().map(Into::into) })
+    let round_trips = json["cleartext"]["round_trips"].as_i64();
+    let exit = output.status.code().map(Into::into);
+    Ok(Report { json, verdict: Verdict { outcome, round_trips, exit } })
 }
 
 /// Upgrades with the blocking transport, and says a word over TLS.

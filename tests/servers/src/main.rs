@@ -6,11 +6,14 @@
 //!
 //! The tool is the one that `STARTTLS_BIN` names, or else it is built first.
 //!
+//! Names of servers as arguments choose those.
+//!
 //! With the argument `hold` it starts the servers, prints their ports, and ends them when its standard input does: to
 //! record transcripts.
 //!
 //! To add a server, write its file with a `start` function like `nats.rs`, and list that in `SERVERS`.
 
+mod agree;
 mod apache;
 mod authority;
 mod case;
@@ -20,6 +23,7 @@ mod dnsmasq;
 mod dovecot;
 mod inn;
 mod inspircd;
+mod login;
 mod mariadb;
 mod munin;
 mod nats;
@@ -98,7 +102,8 @@ fn main() -> ExitCode {
 
 /// Runs every case; true if all passed.
 fn run() -> Result<bool> {
-    let hold = env::args().nth(1).is_some_and(|argument| argument == "hold");
+    let (holds, chosen): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|argument| argument == "hold");
+    let hold = !holds.is_empty();
     let tool = match env::var_os("STARTTLS_BIN") {
         Some(path) => path.into(),
         None if hold => PathBuf::new(),
@@ -115,11 +120,12 @@ fn run() -> Result<bool> {
             let (dir, authority) = (dir.path(), &setting.authority);
             (name, scope.spawn(move || start(dir, authority).map_err(|error| error.to_string())))
         };
-        let starts: Vec<_> = SERVERS.into_iter().map(start).collect();
+        let wanted = SERVERS.into_iter().filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|one| one == name));
+        let starts: Vec<_> = wanted.map(start).collect();
         let started = starts.into_iter();
         started.map(|(name, start)| (name, start.join().unwrap_or_else(|_| Err("it panicked".into())))).collect()
     });
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed, mut agreed) = (0, 0, 0);
     for (name, server) in &servers {
         if let Err(error) = server {
             println!("{name}: FAILED to start: {error}");
@@ -130,7 +136,7 @@ fn run() -> Result<bool> {
     if hold {
         println!("{}", setting.authority.ca().display());
         for server in servers() {
-            for Case { protocol, offer, port } in &server.cases {
+            for Case { protocol, offer, port, .. } in &server.cases {
                 println!("{:<10} {:<10} {protocol:<11} {:<12} {port}", server.name, server.version, offer.name());
             }
         }
@@ -142,7 +148,9 @@ fn run() -> Result<bool> {
     for server in servers() {
         for case in &server.cases {
             let clients = CLIENTS.into_iter().map(|(name, client)| (name, client(case, &setting)));
-            for (name, verdict) in clients.chain(peer::verdicts(case, &setting)) {
+            let clients = clients.chain(peer::verdicts(case, &setting)).chain(login::verdicts(case, &setting));
+            let clients = clients.chain(client::self_test(case, &setting).map(|verdict| ("self-test", verdict)));
+            for (name, verdict) in clients {
                 let [outcome, trips, exit] = match &verdict {
                     Ok(verdict) => verdict.cells(),
                     Err(_) => ["error", "-", "-"].map(Into::into),
@@ -162,6 +170,30 @@ fn run() -> Result<bool> {
             }
         }
     }
+    for server in servers() {
+        for case in &server.cases {
+            for (peer, verdict) in agree::verdicts(case, &setting) {
+                match verdict {
+                    Ok(()) => passed += 1,
+                    Err(error) => {
+                        println!(
+                            "{} {} {}: {peer} and the tool differ:\n  {error}",
+                            server.name,
+                            case.protocol,
+                            case.offer.name()
+                        );
+                        failed += 1;
+                    }
+                }
+                agreed += 1;
+            }
+        }
+    }
+    println!(
+        "{agreed} connections compared: version, suite, key, chain and verification, as openssl and gnutls-cli tell them"
+    );
+    let [shown, untold] = agree::misleading(servers().flat_map(|server| &server.cases), &setting)?;
+    (passed, failed) = (passed + shown - untold, failed + untold);
     let good =
         servers().flat_map(|server| &server.cases).find(|case| case.protocol == "smtp" && case.offer == Offer::Good);
     let smtp = good.ok_or("there is no good SMTP server")?.port;

@@ -70,7 +70,8 @@ impl Server {
             };
             let args = prepare(&instance)?;
             server.processes.push(Process::start(&args, &instance.log, &instance.ports)?);
-            server.cases.extend(zip(protocols, instance.ports).map(|(protocol, port)| Case { protocol, offer, port }));
+            let cases = zip(protocols, instance.ports);
+            server.cases.extend(cases.map(|(protocol, port)| Case { protocol, offer, port, login: false }));
         }
         Ok(server)
     }

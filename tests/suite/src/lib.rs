@@ -2,18 +2,22 @@
 //!
 //! A transport implements [`Transport`] for a type of its tests, and calls [`suite!`] with it.
 
+mod hostile;
+
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
-use starttls::protocol::{Knobs, Mssql, Pop3, Smtp, Start};
+use starttls::protocol::{Knobs, Mssql, Smtp, Start};
 use starttls::transport::{Declined, Error};
 use starttls::{Dialogue, Outcome, Protocol, Reason, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
+
+pub use hostile::{a_bad_handshake_behind_a_good_go_ahead_is_an_error_of_tls, every_hostile_server_is_seen_through};
 
 /// Long enough for any machine, short enough for a test that hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -111,7 +115,8 @@ macro_rules! suite {
             a_refused_command_is_repeated_on_the_same_connection
             a_failed_stream_is_closed
             a_bad_certificate_is_refused
-            plaintext_in_place_of_tls_is_an_error_of_tls
+            a_bad_handshake_behind_a_good_go_ahead_is_an_error_of_tls
+            every_hostile_server_is_seen_through
             a_server_that_hangs_up_is_told_from_one_that_declines
             the_deadline_holds_against_silence_and_drip
             every_address_is_tried_in_turn
@@ -199,12 +204,7 @@ pub fn a_refused_command_is_repeated_on_the_same_connection<T: Transport>() {
     let refused = smtp_transcript("postfix-broken-key");
     let rest = smtp_transcript("at-command");
     let server = Server::start(move |mut stream| {
-        for turn in &refused.turns {
-            match turn {
-                Turn::Server(bytes) => stream.write_all(bytes)?,
-                Turn::Client(bytes) => expect(&mut stream, bytes)?,
-            }
-        }
+        perform(&mut stream, &refused.turns)?;
         play(stream, &rest, config.clone())
     })
     .expect("a free port");
@@ -256,39 +256,14 @@ pub fn a_bad_certificate_is_refused<T: Transport>() {
     assert_eq!(unknown, CertificateError::UnknownIssuer);
 }
 
-/// Plaintext in place of tls is an error of tls.
-pub fn plaintext_in_place_of_tls_is_an_error_of_tls<T: Transport>() {
-    let authority = Authority::default();
-    let server = Server::start(|mut stream| {
-        stream.write_all(b"+OK\r\n")?;
-        expect(&mut stream, b"STLS\r\n")?;
-        stream.write_all(b"+OK go\r\n")?;
-        stream.read_exact(&mut [0; 5])?; // the ClientHello is there, so this cannot share a segment with the go-ahead
-        stream.write_all(b"-ERR TLS initialization failed.\r\n")
-    })
-    .expect("a free port");
-    let error = required::<T>(&server, &authority, PATIENCE, Box::new(Pop3::new())).expect_err("no TLS");
-    assert!(matches!(error, Error::Tls(rustls::Error::InvalidMessage(_))), "{error:?}");
-}
-
 /// A server that hangs up is told from one that declines.
 pub fn a_server_that_hangs_up_is_told_from_one_that_declines<T: Transport>() {
     let authority = Authority::default();
     let transcript = usual(Protocol::Smtp);
     let turns = transcript.turns.len();
     for last in 0..turns {
-        let cut =
-            Transcript { turns: transcript.turns[..last].to_vec(), outcome: "closed".into(), ..(*transcript).clone() };
-        let server = Server::start(move |mut stream| {
-            for turn in &cut.turns {
-                match turn {
-                    Turn::Server(bytes) => stream.write_all(bytes)?,
-                    Turn::Client(bytes) => expect(&mut stream, bytes)?,
-                }
-            }
-            Ok(())
-        })
-        .expect("a free port");
+        let cut = transcript.turns[..last].to_vec();
+        let server = Server::start(move |mut stream| perform(&mut stream, &cut)).expect("a free port");
         match required::<T>(&server, &authority, PATIENCE, smtp()) {
             Err(Error::Negotiation { source: starttls::Error::Closed, .. }) => {}
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::ConnectionReset => {}
@@ -400,6 +375,18 @@ pub fn a_name_to_verify_holds_no_control_characters<T: Transport>() {
     for name in ["a\r\nb", "a\0b", "a b", "", "<a>", "\"a\""] {
         assert!(ServerName::try_from(name).is_err(), "{name:?}");
     }
+}
+
+/// Says and hears what a transcript has, each turn in a segment of its own.
+fn perform(stream: &mut TcpStream, turns: &[Turn]) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    for turn in turns {
+        match turn {
+            Turn::Server(bytes) => stream.write_all(bytes)?,
+            Turn::Client(bytes) => expect(stream, bytes)?,
+        }
+    }
+    Ok(())
 }
 
 fn expect(stream: &mut impl Read, expected: &[u8]) -> io::Result<()> {

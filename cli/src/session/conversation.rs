@@ -1,0 +1,119 @@
+//! What is said within TLS, in bounded pieces and under a deadline.
+
+use std::future::Future;
+use std::io;
+use std::time::Instant;
+
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::{Timer, future};
+use starttls::Escaped;
+
+/// The most bytes that a server may say.
+const MOST: usize = 32 << 10;
+
+/// A stream on which both sides talk in lines, or in what a `>` ends.
+pub struct Conversation<'a, S> {
+    stream: &'a mut S,
+    deadline: Instant,
+    /// What has arrived and was not looked at.
+    ahead: Vec<u8>,
+    received: usize,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
+    pub fn new(stream: &'a mut S, deadline: Instant) -> Self {
+        Self { stream, deadline, ahead: Vec::new(), received: 0 }
+    }
+
+    pub async fn say(&mut self, request: &[u8]) -> io::Result<()> {
+        let stream = &mut *self.stream;
+        within(self.deadline, async {
+            stream.write_all(request).await?;
+            stream.flush().await
+        })
+        .await
+    }
+
+    /// The next piece that ends so, with its end.
+    pub async fn hear(&mut self, end: u8) -> io::Result<Vec<u8>> {
+        let mut looked_at = 0;
+        loop {
+            if let Some(length) = self.ahead[looked_at..].iter().position(|byte| *byte == end) {
+                let behind = self.ahead.split_off(looked_at + length + 1);
+                return Ok(std::mem::replace(&mut self.ahead, behind));
+            }
+            looked_at = self.ahead.len();
+            if self.received >= MOST {
+                return Err(io::Error::other("the server says more than anybody needs"));
+            }
+            let mut chunk = [0; 1024];
+            match within(self.deadline, self.stream.read(&mut chunk)).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => {
+                    self.received += length;
+                    self.ahead.extend(&chunk[..length]);
+                }
+            }
+        }
+    }
+
+    /// Says this, and returns the last line of the answer.
+    pub async fn ask(&mut self, request: &[u8]) -> io::Result<Vec<u8>> {
+        self.say(request).await?;
+        self.answer().await
+    }
+
+    /// The last line of the next answer.
+    pub async fn answer(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            let line = self.hear(b'\n').await?;
+            if ends_answer(&line) {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// Gives it another deadline.
+    pub fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// What the server has said beyond what it was asked.
+    pub fn unasked(&self) -> Option<String> {
+        (!self.ahead.is_empty()).then(|| Escaped(&self.ahead[..self.ahead.len().min(200)]).to_string())
+    }
+}
+
+/// Half of the time until the deadline: the rest is for what follows.
+pub fn half(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
+/// Whether a line is the last of an answer: `250 …` but not `250-…`; `+OK`, `-ERR` and `+`; `OK`, `NO` and `BYE`; or what
+/// comes under a tag of ours.
+fn ends_answer(line: &[u8]) -> bool {
+    let word = line.split(|byte| b" \r\n".contains(byte)).next().unwrap_or_default();
+    match word {
+        b"+OK" | b"-ERR" | b"+" | b"OK" | b"NO" | b"BYE" => true,
+        [b'S', digit] => digit.is_ascii_digit(),
+        code => code.len() == 3 && code.iter().all(u8::is_ascii_digit),
+    }
+}
+
+async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::at(deadline).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    future::or(late, work).await
+}
+
+/// Why there is no answer.
+pub fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => "no whole answer within the time allowed".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        _ => Escaped(error.to_string().as_bytes()).to_string(),
+    }
+}
