@@ -68,7 +68,7 @@ mod tests {
             )
         };
         assert_eq!([widest(None), widest(Some(120))], [(74, true, 3); 2]);
-        assert_eq!(widest(Some(60)), (49, false, 3));
+        assert_eq!(widest(Some(60)), (50, false, 3));
         let (wide, shown, lines) = widest(Some(40));
         assert!(wide <= 40 && !shown && lines == 4, "{wide} {lines}");
     }

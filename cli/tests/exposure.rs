@@ -18,6 +18,10 @@ fn exposed(report: &Value) -> Vec<String> {
         .collect()
 }
 
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
 #[test]
 fn each_protocol_discloses_what_it_has() {
     let authority = Authority::default();
@@ -65,11 +69,9 @@ fn each_protocol_discloses_what_it_has() {
         let place = server.address().to_string();
         let options = ["--json", "--no-sni", "--connect", &place, "--server-name", "localhost"];
         let run = check_with(&format!("{protocol}://mail.example"), &authority, &options);
-        assert_eq!(
-            (run.code, exposed(&run.report())),
-            (0, expected.iter().map(|&text| text.to_owned()).collect()),
-            "{protocol}"
-        );
+        // The server echoes what comes within TLS, which some clients take for no answer.
+        let report = run.report();
+        assert_eq!((report["outcome"].as_str(), exposed(&report)), (Some("upgraded"), owned(expected)), "{protocol}");
     }
 }
 

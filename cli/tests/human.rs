@@ -45,13 +45,13 @@ fn a_chain_with_its_findings_is_shown() {
     let intermediate = root.under("Intermediate CA");
     let (own, key) = intermediate.issue(Flaw::None);
     let config = server_config(vec![own.der().clone(), root.der(), intermediate.der()], None, &key);
-    let server = replay("xmpp/prosody.txt", config);
-    let mut arguments = arguments("xmpp", &server, &root);
+    let server = replay("nats/nats-server.txt", config);
+    let mut arguments = arguments("nats", &server, &root);
     // Long lines, and all that can be disclosed.
     let place = server.address().to_string();
     let target = arguments.last_mut().expect("the target");
-    *target = "xmpp://mail.example".to_owned();
-    let command = tool().args(arguments).args(["--connect", &place, "--alpn", "xmpp-client", "--tls1.2"]).output();
+    *target = "nats://mail.example".to_owned();
+    let command = tool().args(arguments).args(["--connect", &place, "--alpn", "nats", "--tls1.2"]).output();
     assert_report("findings", 1, &command.expect("the tool starts").into());
 }
 
