@@ -172,3 +172,9 @@ fn a_text_may_have_two_hundred_bytes() {
         assert_eq!(script.map(drop).is_ok(), fits, "{length}");
     }
 }
+
+#[test]
+fn a_script_says_what_it_can_of_itself() {
+    let negotiation = Negotiation::required("expect \"a\"".parse::<Script>().unwrap());
+    assert_eq!((negotiation.awaiting(), negotiation.advertised()), ("a line that the script expects", None));
+}
