@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use starttls::Protocol;
-use starttls::protocol::Knobs;
+use starttls::protocol::Start;
 use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
 use support::{arguments, good_server, serve};
 
@@ -25,13 +25,13 @@ struct Run {
     memory: u64,
 }
 
-fn check(protocol: Protocol, server: &Server, authority: &Authority, json: bool) -> Run {
+fn check(protocol: Protocol, server: &Server, authority: &Authority, options: &[&str]) -> Run {
     let start = Instant::now();
     let mut measure = std::env::current_exe().expect("a program");
     measure.pop();
     let mut command = Command::new(measure.join("../examples/measure"));
     command.arg(env!("CARGO_BIN_EXE_starttls")).args(arguments(protocol.name(), server, authority));
-    command.args(["--timeout", "10"]).args(json.then_some("--json"));
+    command.args(["--timeout", "10"]).args(options);
     let support::Run { code, stdout, stderr } = command.output().expect("the tool starts").into();
     let (output, memory) = stdout.trim_end().rsplit_once('\n').expect("a line of its own");
     let output = format!("{output}\n{stderr}");
@@ -64,7 +64,13 @@ fn under_tag(said: &[u8], request: &[u8]) -> Vec<u8> {
         [0x80, 0, 0, _, xid @ ..] if xid.len() > 30 => replace(said, b"\0\0\xa7\xf3", &xid[..4]),
         _ => {
             let tag = request.split(|byte| *byte == b' ').next().unwrap_or_default();
-            if request.ends_with(b" STARTTLS\r\n") { replace(said, b"A7F3", tag) } else { said.to_vec() }
+            match request {
+                _ if request.ends_with(b" STARTTLS\r\n") => replace(said, b"A7F3", tag),
+                _ if request.ends_with(b" CAPABILITY\r\n") => {
+                    replace(said, b"A7F3", tag.strip_suffix(b"C").unwrap_or_default())
+                }
+                _ => said.to_vec(),
+            }
         }
     }
 }
@@ -103,18 +109,18 @@ fn kind(outcome: &str) -> &'static str {
 #[test]
 fn every_hostile_server_is_seen_through() {
     let authority = Authority::default();
-    let plain = check(Protocol::Smtp, &good_server("smtp", &authority, Flaw::None), &authority, true);
+    let plain = check(Protocol::Smtp, &good_server("smtp", &authority, Flaw::None), &authority, &["--json"]);
     assert_eq!(plain.code, 0, "{}", plain.output);
 
     let rows: Vec<(Protocol, Transcript)> = Protocol::all()
         .flat_map(|protocol| Transcript::hostile(protocol).into_iter().map(move |transcript| (protocol, transcript)))
         .collect();
-    // The tool starts at the greeting, and neither asks nor insists; and it has a tag of its own length.
+    // The tool starts at the greeting, and has a tag of its own length.
     let usual = |transcript: &Transcript| {
-        format!("{:?}", transcript.knobs) == format!("{:?}", Knobs::default())
-            && transcript.name != "hostile/imap/literal.txt"
+        transcript.knobs.start == Start::Greeting && transcript.name != "hostile/imap/literal.txt"
     };
     let (rows, skipped): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, transcript)| usual(transcript));
+    assert!(rows.iter().all(|(_, transcript)| !transcript.knobs.insist), "no row insists");
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -123,7 +129,9 @@ fn every_hostile_server_is_seen_through() {
                 while let Some((protocol, transcript)) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     for json in [true, false] {
                         let server = hostile(transcript);
-                        let run = check(*protocol, &server, &authority, json);
+                        let options = [json.then_some("--json"), transcript.knobs.ask.then_some("--ask")];
+                        let options: Vec<_> = options.into_iter().flatten().collect();
+                        let run = check(*protocol, &server, &authority, &options);
                         runs.lock().expect("not poisoned").push((transcript, json, run));
                     }
                 }
@@ -185,7 +193,7 @@ fn what_comes_in_place_of_tls_is_told_apart() {
         ("an unknown authority", with(Flaw::None, &other), "certificate"),
     ];
     for (name, server, kind) in rows {
-        let run = check(Protocol::Pop3, &server, &authority, true);
+        let run = check(Protocol::Pop3, &server, &authority, &["--json"]);
         let report: Value = serde_json::from_str(&run.output).expect("JSON");
         assert_eq!((&report["failure"]["kind"], run.code), (&kind.into(), 2), "{name}: {report}");
         assert!(run.output.bytes().all(|byte| (b' '..=b'~').contains(&byte) || byte == b'\n'), "{name}");
