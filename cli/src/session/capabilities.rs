@@ -298,6 +298,8 @@ mod tests {
     #[test]
     fn what_real_servers_list_is_read() {
         use Protocol::{Acap, Ftp, Imap, Irc, Lmtp, Mupdate, Pop3, Smtp, Xmpp, XmppServer};
+        const IMAP: &[&str] =
+            &["IMAP4rev1", "SASL-IR", "LOGIN-REFERRALS", "ID", "ENABLE", "IDLE", "LITERAL+", "STARTTLS", "AUTH=PLAIN"];
         let rows: &[(Protocol, &str, &[&str])] = &[
             (
                 Smtp,
@@ -316,42 +318,14 @@ mod tests {
                 ],
             ),
             (Lmtp, "lmtp/dovecot.txt", &["8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "PIPELINING", "STARTTLS"]),
-            (
-                Imap,
-                "imap/dovecot.txt",
-                &[
-                    "IMAP4rev1",
-                    "SASL-IR",
-                    "LOGIN-REFERRALS",
-                    "ID",
-                    "ENABLE",
-                    "IDLE",
-                    "LITERAL+",
-                    "STARTTLS",
-                    "AUTH=PLAIN",
-                ],
-            ),
+            (Imap, "imap/dovecot.txt", IMAP),
             (Pop3, "pop3/dovecot.txt", &[]),
             (
                 Pop3,
                 "pop3/dovecot-ask.txt",
                 &["CAPA", "TOP", "UIDL", "RESP-CODES", "PIPELINING", "AUTH-RESP-CODE", "STLS", "USER", "SASL PLAIN"],
             ),
-            (
-                Imap,
-                "imap/dovecot-ask.txt",
-                &[
-                    "IMAP4rev1",
-                    "SASL-IR",
-                    "LOGIN-REFERRALS",
-                    "ID",
-                    "ENABLE",
-                    "IDLE",
-                    "LITERAL+",
-                    "STARTTLS",
-                    "AUTH=PLAIN",
-                ],
-            ),
+            (Imap, "imap/dovecot-ask.txt", IMAP),
             (
                 Xmpp,
                 "xmpp/prosody-optional.txt",
