@@ -1,0 +1,3 @@
+//! What an upgrade costs: the parts that the measurements have in common.
+
+pub mod readme;
