@@ -7,7 +7,7 @@ use crate::{Error, Reason, Tls};
 
 /// One protocol's way to TLS, from the client's side. Implement it to teach the crate a protocol that it lacks.
 ///
-/// A dialogue sees one byte at a time, so it cannot depend on how the bytes were split. The [`Negotiation`] that drives
+/// A dialogue is written for one byte at a time, so it cannot depend on how the bytes were split. The [`Negotiation`] that drives
 /// it keeps the limits and the order of turns: a byte gets here only while a reply is outstanding.
 ///
 /// [`Negotiation`]: crate::Negotiation
@@ -21,6 +21,14 @@ pub trait Dialogue {
     /// [`Error::Unexpected`] for what the protocol does not allow, [`Error::Closing`] for a server that ends the session.
     fn receive(&mut self, byte: u8) -> Result<Step, Error>;
 
+    /// Takes at once, from the front of `input`, what [`receive`](Self::receive) would answer byte by byte with
+    /// [`Step::More`]; or else whole lines, `lines` at most, at whose ends it would answer with [`Step::Next`]. How much of
+    /// it is up to the dialogue, and nothing is right, too.
+    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
+        let _ = (input, lines);
+        Skimmed::default()
+    }
+
     /// The awaited reply: `greeting`, or the command that it answers.
     fn awaiting(&self) -> &'static str;
 
@@ -31,6 +39,15 @@ pub trait Dialogue {
     fn tls(&self) -> Tls {
         Tls::default()
     }
+}
+
+/// What a dialogue took at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skimmed {
+    /// So many bytes,
+    pub bytes: usize,
+    /// and so many of them ended a line.
+    pub lines: u32,
 }
 
 /// Who said something.
@@ -68,6 +85,10 @@ impl<D: Dialogue + ?Sized> Dialogue for Box<D> {
 
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
         (**self).receive(byte)
+    }
+
+    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
+        (**self).skim(input, lines)
     }
 
     fn awaiting(&self) -> &'static str {

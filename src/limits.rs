@@ -1,6 +1,6 @@
 //! How much a server may say before TLS.
 
-use crate::Error;
+use crate::{Error, Skimmed};
 
 /// Bounds on everything that the server sends in the plaintext phase, each inclusive.
 ///
@@ -41,28 +41,53 @@ pub enum Limit {
 pub(crate) struct Meter {
     limits: Limits,
     bytes: u32,
-    line: u32,
+    /// How many bytes may have arrived by the end of this line.
+    most: u32,
     lines: u32,
     turns: u32,
 }
 
 impl Meter {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, bytes: 0, line: 0, lines: 0, turns: 0 }
+        let mut meter = Self { limits, bytes: 0, most: 0, lines: 0, turns: 0 };
+        meter.begin_line();
+        meter
     }
 
     pub(crate) fn replies(&self) -> u32 {
         self.turns
     }
 
+    /// How many bytes there is room for in this line.
+    pub(crate) fn room(&self) -> usize {
+        (self.most - self.bytes) as usize
+    }
+
+    /// How many lines there is room for in this reply.
+    pub(crate) fn lines_left(&self) -> u32 {
+        self.limits.lines - self.lines
+    }
+
+    /// So much has arrived at once, for which there was room.
+    pub(crate) fn skimmed(&mut self, skimmed: Skimmed) {
+        self.bytes += self.room().min(skimmed.bytes) as u32;
+        if skimmed.lines > 0 {
+            self.lines += self.lines_left().min(skimmed.lines);
+            self.begin_line();
+        }
+    }
+
     pub(crate) fn byte(&mut self) -> Result<(), Error> {
-        count(&mut self.bytes, self.limits.bytes, Limit::Bytes)?;
-        count(&mut self.line, self.limits.line, Limit::Line)
+        if self.bytes >= self.most {
+            return Err(Error::Limit(if self.bytes >= self.limits.bytes { Limit::Bytes } else { Limit::Line }));
+        }
+        self.bytes += 1;
+        Ok(())
     }
 
     /// A line ended.
     pub(crate) fn line(&mut self) -> Result<(), Error> {
-        self.line = 0;
+        self.begin_line();
         count(&mut self.lines, self.limits.lines, Limit::Lines)
     }
 
@@ -71,6 +96,10 @@ impl Meter {
         self.line()?;
         self.lines = 0;
         count(&mut self.turns, self.limits.turns, Limit::Turns)
+    }
+
+    fn begin_line(&mut self) {
+        self.most = self.limits.bytes.min(self.bytes.saturating_add(self.limits.line));
     }
 }
 

@@ -125,11 +125,10 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     /// # Errors
     /// The server broke the protocol, a limit, or the order of turns; it closed the session; or it declined and TLS is
     /// [`Required`]. The negotiation then stays failed: every later call answers the same error.
+    #[inline]
     pub fn handle_input(&mut self, input: &[u8]) -> Result<(), Error> {
-        if let State::Failed(error) = &self.state {
-            return Err(error.clone());
-        }
-        input.iter().try_for_each(|&byte| self.advance(byte)).map_err(|error| self.fail(error))
+        // A byte that comes alone is not worth a search.
+        if let [byte] = input { self.advance(*byte) } else { self.skim(input) }
     }
 
     /// Notes that the server closed the connection. It has no right to, before TLS: this always fails.
@@ -175,18 +174,59 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         &self.dialogue
     }
 
+    #[inline(never)]
+    fn skim(&mut self, input: &[u8]) -> Result<(), Error> {
+        if let State::Failed(error) = &self.state {
+            return Err(error.clone());
+        }
+        let mut input = input;
+        while !input.is_empty() {
+            if self.wants_read() {
+                let room = &input[..input.len().min(self.meter.room())];
+                let skimmed = self.dialogue.skim(room, self.meter.lines_left());
+                self.meter.skimmed(skimmed);
+                input = input.get(skimmed.bytes..).unwrap_or_default();
+                if skimmed.lines > 0 {
+                    continue;
+                }
+            }
+            let Some((&byte, rest)) = input.split_first() else { break };
+            self.advance(byte)?;
+            input = rest;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
     fn advance(&mut self, byte: u8) -> Result<(), Error> {
         if !self.wants_read() {
-            return Err(Error::Injected);
+            return Err(self.out_of_turn());
         }
-        self.meter.byte()?;
-        let step = self.dialogue.receive(byte)?;
-        match step {
-            Step::More => return Ok(()),
-            Step::Next => return self.meter.line(),
-            _ => self.meter.reply()?,
+        if let Err(error) = self.meter.byte() {
+            return Err(self.fail(error));
         }
-        self.enter(step)
+        match self.dialogue.receive(byte) {
+            Ok(Step::More) => Ok(()),
+            Ok(step) => self.turn(step),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    #[inline(never)] // Nearly every byte comes to nothing, and is not to pay for those that do not.
+    fn turn(&mut self, step: Step) -> Result<(), Error> {
+        let entered = match step {
+            Step::Next => self.meter.line(),
+            step => self.meter.reply().and_then(|()| self.enter(step)),
+        };
+        entered.map_err(|error| self.fail(error))
+    }
+
+    #[cold]
+    fn out_of_turn(&mut self) -> Error {
+        match &self.state {
+            State::Failed(error) => error.clone(),
+            _ => self.fail(Error::Injected),
+        }
     }
 
     /// Enters the state that a step leads to.
@@ -205,6 +245,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         State::Ended(P::upgraded(Upgrade::new(self.dialogue.tls())))
     }
 
+    #[cold]
     fn fail(&mut self, error: Error) -> Error {
         self.state = State::Failed(error.clone());
         error

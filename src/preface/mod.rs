@@ -26,7 +26,7 @@ use core::net::IpAddr;
 use bytes::Bytes;
 
 use crate::protocol::check;
-use crate::{Dialogue, Error, InvalidName, Step, Tls};
+use crate::{Dialogue, Error, InvalidName, Skimmed, Step, Tls};
 
 mod connect;
 mod proxy;
@@ -123,6 +123,10 @@ impl<P: Preface, D: Dialogue> Dialogue for Via<P, D> {
         }
         let leg = self.preface.receive(byte)?;
         Ok(self.step(leg))
+    }
+
+    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
+        if self.through { self.dialogue.skim(input, lines) } else { Skimmed::default() }
     }
 
     fn awaiting(&self) -> &'static str {

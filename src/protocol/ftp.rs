@@ -25,8 +25,8 @@
 use bytes::Bytes;
 
 use super::{Knobs, Start, code, word};
-use crate::wire::{Excerpt, Line};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::wire::Lines;
+use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of an FTP client.
 ///
@@ -38,12 +38,9 @@ pub struct Ftp {
     knobs: Knobs,
     ssl: bool,
     awaiting: Awaiting,
-    /// Of each line, the code or the feature.
-    line: Line<64>,
+    lines: Lines,
     /// The code of the reply whose last line is still to come.
     code: Option<u16>,
-    /// The reply as it came.
-    reply: Excerpt<256>,
     advertised: Option<bool>,
 }
 
@@ -62,9 +59,8 @@ impl Ftp {
             knobs: Knobs::default(),
             ssl: false,
             awaiting: Awaiting::Greeting,
-            line: Line::default(),
+            lines: Lines::default(),
             code: None,
-            reply: Excerpt::new(),
             advertised: None,
         }
     }
@@ -100,24 +96,26 @@ impl Ftp {
 
     /// Takes a whole line (RFC 959 §4.2).
     fn line(&mut self) -> Result<Step, Error> {
-        let code = match (self.code, code(self.line.head())) {
+        let code = match (self.code, code(self.lines.line())) {
             (Some(first), Some((code, [b' ', ..]))) if first == code => code,
             (Some(_), _) => {
-                if self.awaiting == Awaiting::Feat && is_auth_tls(self.line.head()) {
+                if self.awaiting == Awaiting::Feat && is_auth_tls(self.lines.line()) {
                     self.advertised = Some(true);
                 }
+                self.lines.next();
                 return Ok(Step::Next);
             }
             (None, Some((code, b"" | [b' ', ..]))) => code,
             (None, Some((code, [b'-', ..]))) => {
                 self.code = Some(code);
+                self.lines.next();
                 return Ok(Step::Next);
             }
             (None, _) => return Err(self.unexpected()),
         };
         let step = self.reply(code);
         self.code = None;
-        self.reply.clear();
+        self.lines.clear();
         step
     }
 
@@ -151,7 +149,7 @@ impl Ftp {
     }
 
     fn text(&self) -> &[u8] {
-        self.reply.as_bytes().get(4..).unwrap_or_default().trim_ascii_end()
+        self.lines.reply().get(4..).unwrap_or_default().trim_ascii_end()
     }
 
     fn refusal(&self, code: u16) -> Reply {
@@ -159,7 +157,7 @@ impl Ftp {
     }
 
     fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.reply.as_bytes().trim_ascii_end()))
+        Error::Unexpected(Text::new(self.lines.reply().trim_ascii_end()))
     }
 }
 
@@ -187,8 +185,11 @@ impl Dialogue for Ftp {
     }
 
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        self.reply.push(byte);
-        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+        if self.lines.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        self.lines.skim(input)
     }
 
     fn awaiting(&self) -> &'static str {

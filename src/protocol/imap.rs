@@ -16,11 +16,12 @@
 //! saw before, those in the greeting too. Tags go on being unique within the connection (RFC 9051 §5.5).
 
 use bytes::Bytes;
+use memchr::memchr2;
 
 use super::tagged::{self, Origin, Status};
 use super::{Knobs, Start, check, ended, line};
 use crate::wire::{Excerpt, Line, Literals, Piece};
-use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use crate::{Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of an IMAP client.
 ///
@@ -95,6 +96,7 @@ impl Imap {
 
     fn send_starttls(&mut self) -> Bytes {
         self.awaiting = Awaiting::StartTls;
+        self.listing = Listing::Elsewhere;
         core::mem::take(&mut self.starttls)
     }
 
@@ -143,30 +145,61 @@ impl Imap {
         self.awaiting != Awaiting::Greeting && matches!(self.parse(), (Origin::Untagged, Status::Data, _))
     }
 
-    fn scan_capabilities(&mut self, byte: u8) {
-        // A bracket ends a response code, and is a character like any other elsewhere.
-        let closes = byte == b']' && matches!(self.listing, Listing::ResponseCode | Listing::CapabilityInCode);
-        if !closes && !matches!(byte, b' ' | b'\n') {
-            return self.word.push(byte);
+    /// Looks for the capabilities in text that does not end the line.
+    fn scan(&mut self, mut text: &[u8]) {
+        while !matches!(self.listing, Listing::Elsewhere) {
+            let Some(end) = memchr2(b' ', b']', text) else { return self.word.extend(text) };
+            if self.word.as_bytes().is_empty() && self.ends_word(text[end]) {
+                self.word(&text[..end], text[end]);
+            } else {
+                self.word.extend(&text[..end]);
+                self.scan_byte(text[end]);
+            }
+            text = &text[end + 1..];
         }
-        let word = ended(self.word.as_bytes(), byte);
+    }
+
+    fn scan_byte(&mut self, byte: u8) {
+        if self.ends_word(byte) {
+            let word = core::mem::take(&mut self.word);
+            self.word(ended(word.as_bytes(), byte), byte);
+        } else {
+            self.word.push(byte);
+        }
+    }
+
+    /// A bracket ends a response code, and is a character like any other elsewhere.
+    fn ends_word(&self, byte: u8) -> bool {
+        match byte {
+            b' ' | b'\n' => true,
+            b']' => matches!(self.listing, Listing::ResponseCode | Listing::CapabilityInCode),
+            _ => false,
+        }
+    }
+
+    /// Takes a whole word, and the byte that ended it.
+    fn word(&mut self, word: &[u8], by: u8) {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
-        let next = match self.listing {
+        self.listing = match self.listing {
             Listing::Star if is("*") => Listing::Response,
             Listing::Response if is("OK") => Listing::ResponseCode,
-            Listing::Response if is("CAPABILITY") => Listing::Capability,
-            Listing::ResponseCode if is("[CAPABILITY") => Listing::CapabilityInCode,
+            Listing::Response if is("CAPABILITY") => self.list(Listing::Capability),
+            Listing::ResponseCode if is("[CAPABILITY") => self.list(Listing::CapabilityInCode),
+            Listing::Capability | Listing::CapabilityInCode if is("STARTTLS") => {
+                self.advertised = Some(true);
+                Listing::Elsewhere
+            }
             Listing::Capability | Listing::CapabilityInCode => self.listing,
             _ => Listing::Elsewhere,
         };
-        match (self.listing, next) {
-            (Listing::Capability | Listing::CapabilityInCode, _) if is("STARTTLS") => self.advertised = Some(true),
-            (Listing::Capability | Listing::CapabilityInCode, _) => {}
-            (_, Listing::Capability | Listing::CapabilityInCode) => self.advertised = Some(false),
-            _ => {}
+        if by == b']' {
+            self.listing = Listing::Elsewhere;
         }
-        self.listing = if closes { Listing::Elsewhere } else { next };
-        self.word.clear();
+    }
+
+    fn list(&mut self, listing: Listing) -> Listing {
+        self.advertised = Some(false);
+        listing
     }
 }
 
@@ -193,14 +226,22 @@ impl Dialogue for Imap {
             }
             Piece::Announced(_) | Piece::Text => {}
         }
-        if self.awaiting != Awaiting::StartTls {
-            self.scan_capabilities(byte);
+        if !matches!(self.listing, Listing::Elsewhere) {
+            self.scan_byte(byte);
         }
         if !self.line.push(byte) {
             return Ok(Step::More);
         }
-        self.listing = Listing::Star;
+        if self.awaiting != Awaiting::StartTls {
+            self.listing = Listing::Star;
+        }
         self.line()
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        let text = self.literals.text(input);
+        self.scan(text);
+        self.line.extend(text)
     }
 
     fn awaiting(&self) -> &'static str {

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start, code, ended};
 use crate::wire::{Excerpt, Line};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of an IRC client.
 ///
@@ -198,6 +198,10 @@ impl Dialogue for Irc {
             self.scan_capabilities(byte);
         }
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        if self.awaiting == Awaiting::CapLs { Skimmed::default() } else { self.line.skim(input) }
     }
 
     fn awaiting(&self) -> &'static str {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start};
 use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of a Munin master.
 ///
@@ -85,6 +85,10 @@ impl Dialogue for Munin {
 
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        self.line.skim(input)
     }
 
     fn awaiting(&self) -> &'static str {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use super::tagged::{self, Origin, Status};
 use super::{Knobs, Start, check, line, word};
 use crate::wire::{Excerpt, LongLine, Progress};
-use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use crate::{Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of a MUPDATE client.
 ///
@@ -129,6 +129,10 @@ impl Dialogue for Mupdate {
             Progress::Literal => Ok(Step::Next),
             Progress::Ended => self.line(),
         }
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        self.line.skim(input)
     }
 
     fn awaiting(&self) -> &'static str {

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start, code, word};
 use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of an NNTP client.
 ///
@@ -130,6 +130,10 @@ impl Dialogue for Nntp {
             (true, Awaiting::List) => Ok(self.capability()),
             (true, _) => self.response(),
         }
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        self.line.skim(input)
     }
 
     fn awaiting(&self) -> &'static str {

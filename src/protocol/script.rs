@@ -8,7 +8,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
 
 /// A dialogue read from a text: what to send, and which lines to expect.
 ///
@@ -235,6 +235,10 @@ impl Dialogue for Script {
 
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        self.line.skim(input)
     }
 
     fn awaiting(&self) -> &'static str {

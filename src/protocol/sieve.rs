@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start, word};
 use crate::wire::{Excerpt, LongLine, Progress};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of a ManageSieve client.
 ///
@@ -163,6 +163,10 @@ impl Dialogue for Sieve {
             Progress::Literal => Ok(Step::Next),
             Progress::Ended => self.line(),
         }
+    }
+
+    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+        self.line.skim(input)
     }
 
     fn awaiting(&self) -> &'static str {

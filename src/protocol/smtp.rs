@@ -16,10 +16,11 @@
 //! EHLO and STARTTLS are not pipelined: both have to be the last command of a group (RFC 2920 §3.1).
 
 use bytes::Bytes;
+use memchr::memchr;
 
-use super::{Knobs, Start, code, host, line, word};
-use crate::wire::{Excerpt, Line};
-use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use super::{Knobs, Start, begins_with_word, code, host, line};
+use crate::wire::Lines;
+use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of an SMTP or LMTP client.
 ///
@@ -32,12 +33,9 @@ pub struct Smtp {
     verb: &'static str,
     knobs: Knobs,
     awaiting: Awaiting,
-    /// Of each line, the code and the keyword.
-    line: Line<16>,
-    /// The code of the reply's earlier lines.
-    code: Option<u16>,
-    /// The reply as it came.
-    reply: Excerpt<256>,
+    lines: Lines,
+    /// What the lines of this reply that go on begin with, once there is one: `250-`.
+    first: Option<[u8; 4]>,
     advertised: Option<bool>,
 }
 
@@ -72,9 +70,8 @@ impl Smtp {
             verb,
             knobs: Knobs::default(),
             awaiting: Awaiting::Greeting,
-            line: Line::default(),
-            code: None,
-            reply: Excerpt::new(),
+            lines: Lines::default(),
+            first: None,
             advertised: None,
         })
     }
@@ -95,25 +92,35 @@ impl Smtp {
         Bytes::from_static(b"STARTTLS\r\n")
     }
 
-    /// Takes a whole line: `250-text`, `250 text` or `250` (RFC 5321 §4.2).
+    /// Takes a whole line.
     fn line(&mut self) -> Result<Step, Error> {
-        let (code, goes_on, text) = parse(self.line.head()).ok_or_else(|| self.unexpected())?;
-        match self.code {
-            // The first line of the reply to EHLO is the server's name, which may be anything.
-            None => self.code = Some(code),
-            Some(first) if first != code => return Err(self.unexpected()),
-            Some(250) if self.awaiting == Awaiting::Hello && word(text).0.eq_ignore_ascii_case(b"STARTTLS") => {
-                self.advertised = Some(true);
-            }
-            Some(_) => {}
+        let line = self.lines.line();
+        let Some((code, goes_on, text)) =
+            parse(line).filter(|_| self.first.is_none_or(|first| line[..3] == first[..3]))
+        else {
+            return Err(self.unexpected());
+        };
+        if self.lists(text) {
+            self.advertised = Some(true);
         }
         if goes_on {
+            self.first = line.first_chunk().copied();
+            self.lines.next();
             return Ok(Step::Next);
         }
         let step = self.reply(code);
-        self.code = None;
-        self.reply.clear();
+        self.first = None;
+        self.lines.clear();
         step
+    }
+
+    /// Whether a line of this text lists STARTTLS. The first line of the reply to EHLO is the server's name, which may be
+    /// anything.
+    fn lists(&self, text: &[u8]) -> bool {
+        self.advertised.is_none()
+            && self.awaiting == Awaiting::Hello
+            && self.first == Some(*b"250-")
+            && begins_with_word(text, b"STARTTLS")
     }
 
     /// Takes a whole reply.
@@ -136,12 +143,12 @@ impl Smtp {
     }
 
     fn refusal(&self, code: u16) -> Reply {
-        let text = self.reply.as_bytes().get(4..).unwrap_or_default().trim_ascii_end();
+        let text = self.lines.reply().get(4..).unwrap_or_default().trim_ascii_end();
         Reply { code: Code::Number(code), text: Text::new(text), temporary: code < 500 }
     }
 
     fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.reply.as_bytes().trim_ascii_end()))
+        Error::Unexpected(Text::new(self.lines.reply().trim_ascii_end()))
     }
 }
 
@@ -154,9 +161,32 @@ impl Dialogue for Smtp {
         }
     }
 
+    #[inline]
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        self.reply.push(byte);
-        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+        if self.lines.push(byte) { self.line() } else { Ok(Step::More) }
+    }
+
+    /// Reads the lines that go on where they stand, if they are there as a whole, and are not the first.
+    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
+        let (Some(first), true) = (self.first, self.lines.is_new()) else { return self.lines.skim(input) };
+        let (mut passed, mut rest) = (0, input);
+        while passed < lines
+            && let Some(text) = rest.strip_prefix(&first)
+            && let Some(end) = memchr(b'\n', text)
+        {
+            let text = &text[..end];
+            if self.lists(text.strip_suffix(b"\r").unwrap_or(text)) {
+                self.advertised = Some(true);
+            }
+            passed += 1;
+            rest = &rest[first.len() + end + 1..];
+        }
+        if passed == 0 {
+            return self.lines.skim(input);
+        }
+        let whole = &input[..input.len() - rest.len()];
+        self.lines.pass(whole);
+        Skimmed { bytes: whole.len(), lines: passed }
     }
 
     fn awaiting(&self) -> &'static str {
@@ -172,6 +202,7 @@ impl Dialogue for Smtp {
     }
 }
 
+/// The code, whether the reply goes on, and the text: `250-text`, `250 text` or `250` (RFC 5321 §4.2).
 fn parse(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     let (code, rest) = code(line).filter(|(code, _)| (200..600).contains(code))?;
     match rest {

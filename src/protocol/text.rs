@@ -15,13 +15,17 @@ pub(super) fn word(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// Whether a line begins with this word, in any case.
+pub(super) fn begins_with_word<const N: usize>(line: &[u8], word: &[u8; N]) -> bool {
+    let Some((first, rest)) = line.split_first_chunk::<N>() else { return false };
+    matches!(rest, [] | [b' ', ..]) && first.eq_ignore_ascii_case(word)
+}
+
 /// The three digits that a reply begins with, and what stands behind them.
 pub(super) fn code(line: &[u8]) -> Option<(u16, &[u8])> {
-    let (digits, rest) = line.split_first_chunk::<3>()?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some((digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')), rest))
+    let [hundreds @ b'0'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', rest @ ..] = line else { return None };
+    let [hundreds, tens, ones] = [hundreds, tens, ones].map(|digit| u16::from(digit - b'0'));
+    Some((hundreds * 100 + tens * 10 + ones, rest))
 }
 
 /// A word that this byte ended. Only the carriage return of a line's end is no part of it.

@@ -1,5 +1,9 @@
 //! Lines, and the first bytes of things that may be longer.
 
+use memchr::memchr;
+
+use crate::{Skimmed, Text};
+
 /// The first `N` bytes of something that may be longer, kept inline.
 #[derive(Clone, Debug)]
 pub struct Excerpt<const N: usize> {
@@ -30,7 +34,8 @@ impl<const N: usize> Excerpt<N> {
 
     /// Adds those of the bytes for which there is room.
     pub fn extend(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.push(byte));
+        copy(bytes, self.bytes.get_mut(usize::from(self.len)..));
+        self.len = (usize::from(self.len) + bytes.len()).min(N) as u16;
     }
 
     /// What was kept.
@@ -51,39 +56,161 @@ impl<const N: usize> Default for Excerpt<N> {
 }
 
 /// A line as it arrives, of which the first `N` bytes are kept. It ends in CR LF or, from sloppy servers, in LF.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Line<const N: usize = 224> {
-    head: Excerpt<N>,
-    ended: bool,
-    /// Whether the byte before was the first of CR LF, if that it is.
-    returned: bool,
+    bytes: [u8; N],
+    /// How many bytes it has, those beyond `N` included. The byte after a line's end is the first of the next line.
+    len: u32,
+    /// How many of those stand ahead of what may be the carriage return of its end.
+    inner: u32,
+    /// How much is kept of the line that ended last, without its end.
+    last: u32,
+}
+
+impl<const N: usize> Default for Line<N> {
+    fn default() -> Self {
+        Self { bytes: [0; N], len: 0, inner: 0, last: 0 }
+    }
 }
 
 impl<const N: usize> Line<N> {
-    /// Takes the next byte, and says whether it ended the line. The byte after a line's end begins the next line.
+    /// Takes the next byte, and says whether it ended the line.
     pub fn push(&mut self, byte: u8) -> bool {
-        if self.ended {
-            self.head.clear();
+        if byte == b'\n' {
+            self.end();
+            return true;
         }
-        self.ended = byte == b'\n';
-        if !self.ended {
-            self.head.push(byte);
-            self.returned = byte == b'\r';
+        if let Some(slot) = self.bytes.get_mut(self.len as usize) {
+            *slot = byte;
         }
-        self.ended
+        self.len += 1;
+        false
+    }
+
+    /// Takes what stands ahead of the line's end.
+    pub fn skim(&mut self, input: &[u8]) -> Skimmed {
+        self.extend(&input[..memchr(b'\n', input).unwrap_or(input.len())])
+    }
+
+    /// Takes bytes that do not end the line.
+    pub fn extend(&mut self, input: &[u8]) -> Skimmed {
+        copy(input, self.bytes.get_mut(self.len as usize..));
+        self.len += input.len() as u32;
+        Skimmed { bytes: input.len(), lines: 0 }
     }
 
     /// Takes a byte that stands within the line, even if it looks like the line's end.
     pub fn keep(&mut self, byte: u8) {
-        self.head.push(byte);
-        self.returned = false;
+        self.extend(&[byte]);
+        self.inner = self.len;
     }
 
     /// The beginning of the line, without its end.
     pub fn head(&self) -> &[u8] {
-        match self.head.as_bytes() {
-            [line @ .., b'\r'] if self.ended && self.returned => line,
-            head => head,
-        }
+        let len = if self.len > 0 { self.kept() } else { self.last as usize };
+        &self.bytes[..len]
     }
+
+    fn kept(&self) -> usize {
+        N.min(self.len as usize)
+    }
+
+    fn end(&mut self) {
+        let line = &self.bytes[..self.kept()];
+        let line = match line {
+            // The last byte that is kept is not always the last of the line.
+            [inner @ .., b'\r'] if self.len as usize == line.len() && self.len > self.inner => inner,
+            line => line,
+        };
+        self.last = line.len() as u32;
+        (self.len, self.inner) = (0, 0);
+    }
+}
+
+/// A reply of several lines as it arrives. Its first [`Text::MOST`] bytes are kept, and the first 64 of its last line.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    bytes: [u8; Self::KEPT],
+    /// Where the last line begins. Behind the part of the reply that is kept, each line takes the place of the one before.
+    start: u32,
+    /// Where the next byte goes, if there is room.
+    end: u32,
+}
+
+impl Lines {
+    const REPLY: usize = Text::MOST;
+    const LINE: usize = 64;
+    /// Behind the reply there is room for one line and its line feed.
+    const KEPT: usize = Self::REPLY + Self::LINE + 1;
+
+    /// Takes the next byte, and says whether it ended a line. Then comes [`next`](Self::next) or [`clear`](Self::clear).
+    #[inline]
+    pub fn push(&mut self, byte: u8) -> bool {
+        if let Some(slot) = self.bytes.get_mut(self.end as usize) {
+            *slot = byte;
+        }
+        self.end += 1;
+        byte == b'\n'
+    }
+
+    /// Takes what stands ahead of the line's end.
+    pub fn skim(&mut self, input: &[u8]) -> Skimmed {
+        let begun = &input[..memchr(b'\n', input).unwrap_or(input.len())];
+        self.extend(begun);
+        Skimmed { bytes: begun.len(), lines: 0 }
+    }
+
+    /// Whether the next byte begins a line.
+    pub fn is_new(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes whole lines that another follows.
+    pub fn pass(&mut self, lines: &[u8]) {
+        self.extend(lines);
+        self.next();
+    }
+
+    /// The beginning of the last line, without its end.
+    pub fn line(&self) -> &[u8] {
+        let line = match &self.bytes[self.start as usize..Self::KEPT.min(self.end as usize)] {
+            [line @ .., b'\r', b'\n'] | [line @ .., b'\n'] => line,
+            line => line,
+        };
+        &line[..Self::LINE.min(line.len())]
+    }
+
+    /// The beginning of the reply, as it came.
+    pub fn reply(&self) -> &[u8] {
+        &self.bytes[..Self::REPLY.min(self.end as usize)]
+    }
+
+    /// Begins another line.
+    pub fn next(&mut self) {
+        self.end = self.end.min(Self::REPLY as u32);
+        self.start = self.end;
+    }
+
+    /// Begins another reply.
+    pub fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn extend(&mut self, input: &[u8]) {
+        copy(input, self.bytes.get_mut(self.end as usize..));
+        self.end += input.len() as u32;
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self { bytes: [0; Self::KEPT], start: 0, end: 0 }
+    }
+}
+
+/// Copies as much as there is room for.
+fn copy(input: &[u8], room: Option<&mut [u8]>) {
+    let room = room.unwrap_or_default();
+    let len = input.len().min(room.len());
+    room[..len].copy_from_slice(&input[..len]);
 }

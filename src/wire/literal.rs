@@ -1,6 +1,9 @@
 //! The literals of IMAP and its kin.
 
+use memchr::memchr2;
+
 use super::Line;
+use crate::Skimmed;
 
 /// Finds literals: `{n}` at the end of a line, and behind it n bytes of anything (RFC 9051 §4.3).
 #[derive(Clone, Debug, Default)]
@@ -60,6 +63,14 @@ impl Literals {
         piece
     }
 
+    /// What stands ahead of a brace or of the line's end, unless a literal or its length is being read.
+    pub fn text<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        match self.state {
+            State::None => &input[..memchr2(b'{', b'\n', input).unwrap_or(input.len())],
+            _ => &[],
+        }
+    }
+
     /// Whether the next byte stands within a literal.
     pub fn is_within(&self) -> bool {
         matches!(self.state, State::Within(_))
@@ -111,6 +122,11 @@ impl<const N: usize> LongLine<N> {
                 Progress::More
             }
         }
+    }
+
+    /// Takes text that does not end the line.
+    pub fn skim(&mut self, input: &[u8]) -> Skimmed {
+        self.line.extend(self.literals.text(input))
     }
 
     /// The beginning of the line, without its end.

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use serde::Serialize;
-use starttls::{Dialogue, Error, Protocol, Step, Tls};
+use starttls::{Dialogue, Error, Protocol, Skimmed, Step, Tls};
 
 use super::capabilities::Speech;
 use super::conversation::{Conversation, half};
@@ -190,6 +190,10 @@ impl Dialogue for Behind {
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
         let step = self.dialogue.receive(byte)?;
         Ok(self.behind(step))
+    }
+
+    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
+        self.dialogue.skim(input, lines)
     }
 
     fn awaiting(&self) -> &'static str {
