@@ -1,0 +1,167 @@
+//! What a way costs, measured from outside: the way is a process of its own, against a server in this one.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use starttls_replay::Authority;
+use tempfile::TempDir;
+
+use crate::server::{self, Counting, Seen};
+use crate::way::{Failure, Measured, Way};
+
+/// The driver of the measurements: an authority, and this program as the client.
+pub struct Driver {
+    /// Who certifies the servers.
+    pub authority: Authority,
+    /// Sends tickets that it does not accept.
+    pub config: Arc<ServerConfig>,
+    folder: TempDir,
+}
+
+/// What one way costs, an upgrade.
+pub struct Cost {
+    /// What it said before TLS.
+    pub seen: Seen,
+    /// What it measured of itself, a repetition each.
+    pub runs: Vec<Measured>,
+    /// How many instructions it took.
+    pub instructions: f64,
+    /// How many system calls, by name.
+    pub syscalls: BTreeMap<String, f64>,
+}
+
+impl Driver {
+    /// A new authority.
+    ///
+    /// # Errors
+    /// Those of the folder for its certificate.
+    pub fn new() -> io::Result<Self> {
+        let authority = Authority::default();
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("ca.der"), authority.der())?;
+        std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
+        Ok(Self { config: server::config(&authority), authority, folder })
+    }
+
+    /// The certificate of the authority: `ca.der` or `ca.pem`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Measures each of the ways. The repetitions take turns, so that what disturbs the machine disturbs all of them.
+    ///
+    /// # Errors
+    /// For each way by itself: it fails, or a tool that measures does.
+    pub fn measure(&self, ways: &[Way], repetitions: usize, upgrades: usize) -> Vec<Result<Cost, Failure>> {
+        let start = |way: &Way| Ok((Counting::start(way.protocol, self.config.clone())?, *way));
+        let servers: Vec<io::Result<(Counting, Way)>> = ways.iter().map(start).collect();
+        let mut costs: Vec<Result<Cost, Failure>> = servers
+            .iter()
+            .map(|server| {
+                let (server, way) = server.as_ref().map_err(|error| error.to_string())?;
+                eprintln!("{}: instructions and system calls", way.name);
+                self.outside(server, way)
+            })
+            .collect();
+        for repetition in 1..=repetitions {
+            eprintln!("repetition {repetition} of {repetitions}");
+            for (server, cost) in servers.iter().zip(&mut costs) {
+                if let (Ok((server, way)), Ok(measured)) = (server, &mut *cost) {
+                    match self.run(server, way, upgrades) {
+                        Ok(run) => measured.runs.push(run),
+                        Err(error) => *cost = Err(error),
+                    }
+                }
+            }
+        }
+        costs
+    }
+
+    /// One run of `upgrades` by itself.
+    ///
+    /// # Errors
+    /// The way fails.
+    pub fn run(&self, server: &Counting, way: &Way, upgrades: usize) -> Result<Measured, Failure> {
+        let run = self.client(&[], server, way, upgrades)?;
+        Measured::read(&String::from_utf8_lossy(&run.stdout))
+    }
+
+    /// What is seen from outside: the difference of two counts of upgrades, so that the start of the process falls out.
+    fn outside(&self, server: &Counting, way: &Way) -> Result<Cost, Failure> {
+        const FEW: usize = 4;
+        const MANY: usize = 24;
+        // Each upgrade is done with and without a look at its allocations.
+        const DIFFERENCE: f64 = 2.0 * (MANY - FEW) as f64;
+        self.client(&[], server, way, 1)?;
+        let seen = server.take().last().copied().ok_or("no connection")?;
+        let instructions = |upgrades| -> Result<f64, Failure> {
+            let out = self.file("callgrind.out").display().to_string();
+            let valgrind = ["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={out}")];
+            let run = self.client(&valgrind, server, way, upgrades)?;
+            let text = String::from_utf8_lossy(&run.stderr).into_owned();
+            let (_, collected) = text.split_once("Collected : ").ok_or("callgrind collected nothing")?;
+            Ok(collected.split_whitespace().next().unwrap_or_default().parse()?)
+        };
+        let syscalls = |upgrades| -> Result<BTreeMap<String, f64>, Failure> {
+            let out = self.file("strace.out");
+            let path = out.display().to_string();
+            self.client(&["strace", "-f", "-c", "-U", "name,calls", "-o", &path], server, way, upgrades)?;
+            let row = |line: &str| {
+                let (name, calls) = line.split_once(' ')?;
+                Some((name.to_owned(), calls.trim().parse().ok()?))
+            };
+            Ok(std::fs::read_to_string(out)?.lines().filter_map(row).filter(|(name, _)| name != "total").collect())
+        };
+        let (few, many) = (syscalls(FEW)?, syscalls(MANY)?);
+        let difference = |(name, calls): (String, f64)| {
+            let calls = (calls - few.get(&name).unwrap_or(&0.0)) / DIFFERENCE;
+            (name, calls)
+        };
+        let cost = Cost {
+            seen,
+            runs: Vec::new(),
+            instructions: (instructions(MANY)? - instructions(FEW)?) / DIFFERENCE,
+            // What is called less than once in ten upgrades belongs to none of them.
+            syscalls: many.into_iter().map(difference).filter(|(_, calls)| *calls >= 0.1).collect(),
+        };
+        server.take();
+        Ok(cost)
+    }
+
+    fn client(&self, wrapper: &[&str], server: &Counting, way: &Way, upgrades: usize) -> Result<Output, Failure> {
+        let program = std::env::current_exe()?.display().to_string();
+        let (address, ca) = (server.address().to_string(), self.file("ca.der").display().to_string());
+        let upgrades = upgrades.to_string();
+        let line = [wrapper, &[&program, way.name, &address, &ca, &upgrades]].concat();
+        let output =
+            Command::new(line[0]).args(&line[1..]).output().map_err(|error| format!("{}: {error}", line[0]))?;
+        if output.status.success() {
+            Ok(output)
+        } else {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(said.trim().lines().last().unwrap_or("it failed").to_owned().into())
+        }
+    }
+}
+
+impl Cost {
+    /// How many system calls there are in all.
+    pub fn calls(&self) -> f64 {
+        self.syscalls.values().sum()
+    }
+
+    /// The median of a measure, over the repetitions.
+    pub fn median(&self, measure: impl Fn(&Measured) -> f64) -> f64 {
+        crate::table::median(self.runs.iter().map(measure).collect())
+    }
+
+    /// The ratio of a measure to that of `floor` in the same repetition: the median.
+    pub fn ratio(&self, floor: &Cost, measure: impl Fn(&Measured) -> f64) -> f64 {
+        let ratios = self.runs.iter().zip(&floor.runs).map(|(run, floor)| measure(run) / measure(floor));
+        crate::table::median(ratios.collect())
+    }
+}

@@ -1,0 +1,144 @@
+//! Ways to upgrade, and the process in which one of them is measured: it has nothing to do but that.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use starttls::Protocol;
+
+use crate::allocator;
+
+/// A way to upgrade.
+#[derive(Clone, Copy)]
+pub struct Way {
+    /// What it is called.
+    pub name: &'static str,
+    /// What is spoken before TLS; `None` if nothing is.
+    pub protocol: Option<Protocol>,
+    /// Makes ready what all upgrades have in common, and gives what does one: connect, upgrade, one line there and back, and
+    /// close.
+    pub prepare: fn(Target) -> Result<Upgrade, Failure>,
+}
+
+/// Does one upgrade.
+pub type Upgrade = Box<dyn FnMut() -> Result<(), Failure>>;
+
+/// Why it failed.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// The server, and how to trust it.
+pub struct Target {
+    /// Where it is. It is called `localhost`.
+    pub address: SocketAddr,
+    /// The certificate of the authority.
+    pub ca: CertificateDer<'static>,
+    /// The configuration that all ways share, if they can. No session is resumed.
+    pub config: Arc<ClientConfig>,
+}
+
+/// What [`client`] measured, by upgrade.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measured {
+    /// The time on the processor, in ns.
+    pub cpu: f64,
+    /// The time that passed, in ns: the median.
+    pub wall: f64,
+    /// The allocations before the ClientHello.
+    pub before_hello: f64,
+    /// All allocations.
+    pub allocations: f64,
+    /// What they asked for.
+    pub bytes: f64,
+    /// What was held of it at the most.
+    pub peak: f64,
+    /// The most memory that the process ever had, in KiB.
+    pub process: f64,
+}
+
+/// Upgrades `count` times, as the process `WAY ADDRESS CA COUNT`, and prints what that took.
+///
+/// # Errors
+/// Those of the upgrade, and of arguments that are none.
+pub fn client(ways: &[Way], arguments: &[String]) -> Result<(), Failure> {
+    let [name, address, ca, count] = arguments else { return Err("WAY ADDRESS CA COUNT".into()) };
+    let way = ways.iter().find(|way| way.name == name).ok_or("no such way")?;
+    let ca = CertificateDer::from(std::fs::read(ca)?);
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone())?;
+    let provider = CryptoProvider { secure_random: &Random, ..aws_lc_rs::default_provider() };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider.clone()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    // For the crates that make their own.
+    provider.install_default().map_err(|_| "there is a default already")?;
+    let mut upgrade = (way.prepare)(Target { address: address.parse()?, ca, config: Arc::new(config) })?;
+
+    let count: usize = count.parse()?;
+    let mut measured = Measured::default();
+    // What is made once, at the first use.
+    upgrade()?;
+    for _ in 0..count {
+        let live = allocator::start();
+        upgrade()?;
+        let allocated = allocator::stop(live);
+        measured.before_hello += allocated.before_hello as f64 / count as f64;
+        measured.allocations += allocated.calls as f64 / count as f64;
+        measured.bytes += allocated.bytes as f64 / count as f64;
+        measured.peak = measured.peak.max(allocated.peak as f64);
+    }
+    let mut walls = Vec::with_capacity(count);
+    let begin = cpu()?;
+    for _ in 0..count {
+        let begin = Instant::now();
+        upgrade()?;
+        walls.push(begin.elapsed().as_nanos() as f64);
+    }
+    measured.cpu = (cpu()? - begin) / count as f64;
+    measured.wall = crate::table::median(walls);
+    measured.process = getrusage(UsageWho::RUSAGE_SELF)?.max_rss() as f64;
+    let Measured { cpu, wall, before_hello, allocations, bytes, peak, process } = measured;
+    println!("{cpu} {wall} {before_hello} {allocations} {bytes} {peak} {process}");
+    Ok(())
+}
+
+impl Measured {
+    /// What [`client`] printed.
+    ///
+    /// # Errors
+    /// It is not what `client` prints.
+    pub fn read(line: &str) -> Result<Self, Failure> {
+        let numbers = line.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+        let [cpu, wall, before_hello, allocations, bytes, peak, process] = numbers[..] else {
+            return Err(format!("not what was measured: {line}").into());
+        };
+        Ok(Self { cpu, wall, before_hello, allocations, bytes, peak, process })
+    }
+}
+
+/// The time that this process had on the processor, in ns.
+fn cpu() -> nix::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    Ok((usage.user_time() + usage.system_time()).num_microseconds() as f64 * 1000.0)
+}
+
+/// The provider's random numbers. The first that an upgrade asks for is in its ClientHello.
+#[derive(Debug)]
+struct Random;
+
+static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(aws_lc_rs::default_provider);
+
+impl SecureRandom for Random {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+        allocator::hello();
+        PROVIDER.secure_random.fill(bytes)
+    }
+}

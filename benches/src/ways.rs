@@ -1,0 +1,120 @@
+//! Our ways, and the floors below them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use futures_rustls::TlsConnector;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use starttls::protocol::{Imap, Smtp};
+use starttls::{Negotiation, Protocol};
+
+use crate::way::{Failure, Target, Upgrade, Way};
+
+/// TLS from the first byte on, over a blocking socket.
+pub const FLOOR: Way = Way { name: "floor", protocol: None, prepare: |target| floor(target, true) };
+
+/// The same without TCP_NODELAY, to see what that would cost.
+pub const FLOOR_DELAYED: Way =
+    Way { name: "floor, TCP_NODELAY off", protocol: None, prepare: |target| floor(target, false) };
+
+/// STARTTLS over a blocking socket.
+pub const STD: [Way; 2] = [
+    Way { name: "std, SMTP", protocol: Some(Protocol::Smtp), prepare: |target| blocking(target, smtp) },
+    Way { name: "std, IMAP", protocol: Some(Protocol::Imap), prepare: |target| blocking(target, imap) },
+];
+
+/// TLS from the first byte on, over an async socket.
+pub const SMOL_FLOOR: Way = Way { name: "smol floor", protocol: None, prepare: smol_floor };
+
+/// STARTTLS over an async socket.
+pub const SMOL: [Way; 2] = [
+    Way { name: "smol, SMTP", protocol: Some(Protocol::Smtp), prepare: |target| asynchronous(target, smtp) },
+    Way { name: "smol, IMAP", protocol: Some(Protocol::Imap), prepare: |target| asynchronous(target, imap) },
+];
+
+/// The name in the server's certificate.
+pub const NAME: &str = "localhost";
+
+/// What is said within TLS, and answered with a line, in IMAP too.
+const LINE: &[u8] = b"A NOOP\r\n";
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+fn smtp() -> Smtp {
+    Smtp::new("client.example").expect("a valid name")
+}
+
+fn imap() -> Imap {
+    Imap::new("A7F3").expect("a valid tag")
+}
+
+fn floor(target: Target, nodelay: bool) -> Result<Upgrade, Failure> {
+    let name = ServerName::try_from(NAME)?;
+    Ok(Box::new(move || {
+        let mut stream = TcpStream::connect(target.address)?;
+        if nodelay {
+            stream.set_nodelay(true)?;
+        }
+        let mut connection = ClientConnection::new(target.config.clone(), name.clone())?;
+        connection.complete_io(&mut stream)?;
+        echo(StreamOwned::new(connection, stream))
+    }))
+}
+
+fn blocking<D: starttls::Dialogue + 'static>(target: Target, dialogue: fn() -> D) -> Result<Upgrade, Failure> {
+    let name = ServerName::try_from(NAME)?;
+    Ok(Box::new(move || {
+        let upgrader = starttls_std::Upgrader::new(target.config.clone(), name.clone(), TIMEOUT);
+        let stream = upgrader.connect_to(&[target.address])?;
+        echo(upgrader.upgrade(stream, Negotiation::required(dialogue()))?)
+    }))
+}
+
+fn smol_floor(target: Target) -> Result<Upgrade, Failure> {
+    let name = ServerName::try_from(NAME)?;
+    Ok(Box::new(move || {
+        smol::block_on(async {
+            let stream = smol::net::TcpStream::connect(target.address).await?;
+            stream.set_nodelay(true)?;
+            echo_async(TlsConnector::from(target.config.clone()).connect(name.clone(), stream).await?).await
+        })
+    }))
+}
+
+fn asynchronous<D: starttls::Dialogue + 'static>(target: Target, dialogue: fn() -> D) -> Result<Upgrade, Failure> {
+    let name = ServerName::try_from(NAME)?;
+    Ok(Box::new(move || {
+        smol::block_on(async {
+            let upgrader = starttls_smol::Upgrader::new(target.config.clone(), name.clone(), TIMEOUT);
+            let stream = upgrader.connect_to(&[target.address]).await?;
+            echo_async(upgrader.upgrade(stream, Negotiation::required(dialogue())).await?).await
+        })
+    }))
+}
+
+/// One line there and back.
+///
+/// # Errors
+/// Those of the stream.
+pub fn echo(mut tls: impl Read + Write) -> Result<(), Failure> {
+    tls.write_all(LINE)?;
+    tls.flush()?;
+    line(tls.read(&mut [0; 512])?)
+}
+
+/// One line there and back.
+///
+/// # Errors
+/// Those of the stream.
+pub async fn echo_async(mut tls: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Failure> {
+    tls.write_all(LINE).await?;
+    tls.flush().await?;
+    line(tls.read(&mut [0; 512]).await?)
+}
+
+fn line(length: usize) -> Result<(), Failure> {
+    if length == 0 { Err("no answer within TLS".into()) } else { Ok(()) }
+}
