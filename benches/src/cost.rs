@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -93,11 +93,10 @@ impl Driver {
     /// What is seen from outside: the difference of two counts of upgrades, so that the start of the process falls out.
     fn outside(&self, server: &Counting, way: &Way) -> Result<Cost, Failure> {
         const FEW: usize = 4;
-        const MANY: usize = 24;
+        const MANY: usize = 54;
         // Each upgrade is done with and without a look at its allocations.
         const DIFFERENCE: f64 = 2.0 * (MANY - FEW) as f64;
-        self.client(&[], server, way, 1)?;
-        let seen = server.take().last().copied().ok_or("no connection")?;
+        let seen = self.once(server, way)?;
         let instructions = |upgrades| -> Result<f64, Failure> {
             let out = self.file("callgrind.out").display().to_string();
             let valgrind = ["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={out}")];
@@ -106,16 +105,7 @@ impl Driver {
             let (_, collected) = text.split_once("Collected : ").ok_or("callgrind collected nothing")?;
             Ok(collected.split_whitespace().next().unwrap_or_default().parse()?)
         };
-        let syscalls = |upgrades| -> Result<BTreeMap<String, f64>, Failure> {
-            let out = self.file("strace.out");
-            let path = out.display().to_string();
-            self.client(&["strace", "-f", "-c", "-U", "name,calls", "-o", &path], server, way, upgrades)?;
-            let row = |line: &str| {
-                let (name, calls) = line.split_once(' ')?;
-                Some((name.to_owned(), calls.trim().parse().ok()?))
-            };
-            Ok(std::fs::read_to_string(out)?.lines().filter_map(row).filter(|(name, _)| name != "total").collect())
-        };
+        let syscalls = |upgrades| self.syscalls(&self.command(server, way, upgrades)?);
         let (few, many) = (syscalls(FEW)?, syscalls(MANY)?);
         let difference = |(name, calls): (String, f64)| {
             let calls = (calls - few.get(&name).unwrap_or(&0.0)) / DIFFERENCE;
@@ -132,13 +122,51 @@ impl Driver {
         Ok(cost)
     }
 
+    /// What one upgrade says before TLS: nothing, if it needs no server.
+    ///
+    /// # Errors
+    /// The way fails.
+    pub fn once(&self, server: &Counting, way: &Way) -> Result<Seen, Failure> {
+        self.client(&[], server, way, 0)?;
+        Ok(server.take().last().copied().unwrap_or_default())
+    }
+
+    /// How many system calls a command makes, by name.
+    ///
+    /// # Errors
+    /// There is no strace, or no such command.
+    pub fn syscalls(&self, command: &[String]) -> Result<BTreeMap<String, f64>, Failure> {
+        let out = self.file("strace.out");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-c", "-U", "name,calls", "-o"]).arg(&out).args(command);
+        strace.env("SSL_CERT_FILE", self.file("ca.pem")).stdin(Stdio::null()).output()?;
+        let row = |line: &str| {
+            let (name, calls) = line.split_once(' ')?;
+            Some((name.to_owned(), calls.trim().parse().ok()?))
+        };
+        Ok(std::fs::read_to_string(out)?.lines().filter_map(row).filter(|(name, _)| name != "total").collect())
+    }
+
+    /// The command line of the process that upgrades.
+    ///
+    /// # Errors
+    /// This program has no path.
+    pub fn command(&self, server: &Counting, way: &Way, upgrades: usize) -> io::Result<[String; 5]> {
+        Ok([
+            std::env::current_exe()?.display().to_string(),
+            way.name.to_owned(),
+            server.address().to_string(),
+            self.file("ca.der").display().to_string(),
+            upgrades.to_string(),
+        ])
+    }
+
     fn client(&self, wrapper: &[&str], server: &Counting, way: &Way, upgrades: usize) -> Result<Output, Failure> {
-        let program = std::env::current_exe()?.display().to_string();
-        let (address, ca) = (server.address().to_string(), self.file("ca.der").display().to_string());
-        let upgrades = upgrades.to_string();
-        let line = [wrapper, &[&program, way.name, &address, &ca, &upgrades]].concat();
-        let output =
-            Command::new(line[0]).args(&line[1..]).output().map_err(|error| format!("{}: {error}", line[0]))?;
+        let command = self.command(server, way, upgrades)?;
+        let line: Vec<&str> = wrapper.iter().copied().chain(command.iter().map(String::as_str)).collect();
+        // For the crates that trust what the system does.
+        let output = Command::new(line[0]).args(&line[1..]).env("SSL_CERT_FILE", self.file("ca.pem")).output();
+        let output = output.map_err(|error| format!("{}: {error}", line[0]))?;
         if output.status.success() {
             Ok(output)
         } else {

@@ -1,7 +1,7 @@
 //! One server for all: it answers any client properly, and counts what was said before TLS.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -50,9 +50,17 @@ impl Counting {
     /// # Errors
     /// Those of binding.
     pub fn start(protocol: Option<Protocol>, config: Arc<ServerConfig>) -> io::Result<Self> {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), protocol, config)
+    }
+
+    /// The same, where the address matters.
+    ///
+    /// # Errors
+    /// Those of binding.
+    pub fn start_at(address: SocketAddr, protocol: Option<Protocol>, config: Arc<ServerConfig>) -> io::Result<Self> {
         let log = Arc::<Log>::default();
         let (usual, kept) = (protocol.map(Transcript::usual), log.clone());
-        let server = Server::start(move |stream| {
+        let server = Server::start_at(address, move |stream| {
             let index = kept.open();
             let connection = Connection {
                 buffer: Vec::new(),
@@ -156,6 +164,8 @@ struct Connection {
 impl Connection {
     fn serve(mut self, config: Arc<ServerConfig>, framing: Option<Framing>, note: impl Fn(Seen)) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
+        // A client that waits for us as we wait for it is to fail.
+        self.stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         if let Some(Turn::Server(greeting)) = self.turns.first().cloned() {
             self.turns.remove(0);
             self.say(&greeting)?;
@@ -281,12 +291,14 @@ impl Connection {
                 _ => say("OK \"Begin TLS negotiation now.\"\r\n"),
             },
             Protocol::Ldap => {
-                let [_, _, _, _, id, operation, ..] = *message else { return Some(Vec::new()) };
+                let [_, _, _, _, id, operation, ..] = *message else { return None };
                 let kind = match operation {
                     0x60 => 0x61,
                     0x63 => 0x65,
                     0x77 => 0x78,
-                    _ => return Some(Vec::new()),
+                    // It is to go: there is nothing to say.
+                    0x42 => return Some(Vec::new()),
+                    _ => return None,
                 };
                 Some([0x30, 0x0c, 0x02, 0x01, id, kind, 0x07, 0x0a, 0x01, 0, 0x04, 0, 0x04, 0].to_vec())
             }
@@ -294,7 +306,8 @@ impl Connection {
                 [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f] => say("S"),
                 [0, 0, 0, 8, 4, 0xd2, 0x16, 0x30] => say("N"),
                 [0, ..] => say("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"),
-                _ => Some(Vec::new()),
+                [b'X', ..] => Some(Vec::new()),
+                _ => None,
             },
             Protocol::Xmpp | Protocol::XmppServer if text.contains("<STARTTLS") => {
                 say("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")

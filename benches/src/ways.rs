@@ -64,7 +64,11 @@ fn floor(target: Target, nodelay: bool) -> Result<Upgrade, Failure> {
     }))
 }
 
-fn blocking<D: starttls::Dialogue + 'static>(target: Target, dialogue: fn() -> D) -> Result<Upgrade, Failure> {
+/// The preparation of STARTTLS over a blocking socket.
+///
+/// # Errors
+/// None.
+pub fn blocking<D: starttls::Dialogue + 'static>(target: Target, dialogue: fn() -> D) -> Result<Upgrade, Failure> {
     let name = ServerName::try_from(NAME)?;
     Ok(Box::new(move || {
         let upgrader = starttls_std::Upgrader::new(target.config.clone(), name.clone(), TIMEOUT);
