@@ -18,8 +18,8 @@ pub struct Counting;
 /// What was allocated since [`start`].
 #[derive(Clone, Copy, Debug)]
 pub struct Allocated {
-    /// How many allocations there were before the first ClientHello.
-    pub before_hello: usize,
+    /// How many allocations there were before the first ClientHello, if rustls was asked for one.
+    pub before_hello: Option<usize>,
     /// How many there were in all.
     pub calls: usize,
     /// How many bytes they asked for.
@@ -46,7 +46,7 @@ pub fn hello() {
 /// What was allocated since `start` gave `live`.
 pub fn stop(live: usize) -> Allocated {
     Allocated {
-        before_hello: AT_HELLO.load(Relaxed),
+        before_hello: Some(AT_HELLO.load(Relaxed)).filter(|calls| *calls != NONE),
         calls: CALLS.load(Relaxed),
         bytes: BYTES.load(Relaxed),
         peak: PEAK.load(Relaxed) - live,

@@ -45,7 +45,7 @@ struct Script {
     /// The tag of the client, which stands before an answer that begins with a space.
     tag: [u8; 16],
     length: usize,
-    /// Whether the next byte written is the first of a request.
+    /// Whether what is written next belongs to the tag.
     fresh: bool,
 }
 
@@ -76,20 +76,28 @@ impl Read for Script {
     fn read(&mut self, mut buffer: &mut [u8]) -> io::Result<usize> {
         let Some((turn, rest)) = self.turns.split_first() else { return Ok(0) };
         self.turns = rest;
-        self.fresh = true;
         let tag = if turn.starts_with(b" ") { &self.tag[..self.length] } else { &[] };
         buffer.write_all(tag)?;
         buffer.write_all(turn)?;
-        Ok(tag.len() + turn.len())
+        let length = tag.len() + turn.len();
+        (self.fresh, self.length) = (true, 0);
+        Ok(length)
     }
 }
 
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.fresh {
-            self.length = bytes.iter().position(|&byte| byte == b' ').unwrap_or(0).min(16);
-            self.tag[..self.length].copy_from_slice(&bytes[..self.length]);
-            self.fresh = false;
+        // A request may come in pieces.
+        for &byte in bytes {
+            if !self.fresh {
+                break;
+            }
+            if byte == b' ' {
+                self.fresh = false;
+            } else {
+                self.tag[self.length % 16] = byte;
+                self.length += 1;
+            }
         }
         Ok(bytes.len())
     }

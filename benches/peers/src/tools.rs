@@ -112,7 +112,8 @@ impl Tool {
         let address = server.address();
         let name = |word: &str| match (word, protocol) {
             ("SSLYZE", XmppServer) => "xmpp_server".to_owned(),
-            ("SWAKS", _) => protocol.name().to_ascii_uppercase(),
+            ("SWAKS", Smtp) => "ESMTP".to_owned(),
+            ("SWAKS", _) => "LMTP".to_owned(),
             _ => protocol.name().to_owned(),
         };
         let fill = |word: &str| {
