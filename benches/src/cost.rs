@@ -38,8 +38,12 @@ impl Driver {
     /// A new authority.
     ///
     /// # Errors
-    /// Those of the folder for its certificate.
+    /// Those of the folder for its certificate, and a build that would measure something else.
     pub fn new() -> io::Result<Self> {
+        if option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY").is_none() {
+            // At the start of a process aws-lc gathers entropy from jitter: ten handshakes' time, and never twice the same.
+            return Err(io::Error::other("build it with AWS_LC_SYS_NO_JITTER_ENTROPY=1 in the environment"));
+        }
         let authority = Authority::default();
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("ca.der"), authority.der())?;

@@ -247,9 +247,6 @@ fn tools(driver: &Driver, left_out: &mut LeftOut) -> Result<String, Failure> {
             format!("{:.1}", of(|usage| usage.memory) / 1024.0),
         ]);
     }
-    if option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY").is_none() {
-        left_out.push(("tools without the jitter of aws-lc".to_owned(), "built with it".to_owned()));
-    }
     Ok(format!("{TOOLS_LEAD}{}", markdown(&rows)))
 }
 
@@ -289,8 +286,7 @@ capabilities and the go-ahead. Time and instructions are ratios to ours. The lin
 
 const TOOLS_LEAD: &str = "\n### The tools
 
-A process that does one upgrade over SMTP. CPU is a ratio to that of the floor as such a process. At its start aws-lc gathers
-entropy from jitter, which alone takes ten times as long as the floor, and which the tools do not do: it is left out by the variable
-in the command.
+A process that does one upgrade over SMTP. CPU is a ratio to that of the floor as such a process, without the jitter that the tools do
+not wait for either.
 
 ";
