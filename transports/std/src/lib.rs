@@ -120,8 +120,11 @@ impl Upgrader {
         mut stream: S,
         mut negotiation: Negotiation<D, Required>,
     ) -> Result<TlsStream<S>, Error> {
-        let upgrade = self.negotiate(&mut stream, &mut negotiation).and_then(|()| finish(negotiation))?;
-        self.handshake(stream, upgrade)
+        let mut timed = Timed::new(&mut stream, self.deadline)?;
+        self.talk(&mut timed, &mut negotiation)?;
+        let connection = self.shake_hands(&mut timed, finish(negotiation)?)?;
+        drop(timed);
+        Ok(StreamOwned::new(connection, stream))
     }
 
     /// Upgrades `stream`, or gives it back if the server declines.
@@ -133,12 +136,18 @@ impl Upgrader {
         mut stream: S,
         mut negotiation: Negotiation<D, Opportunistic>,
     ) -> Result<Outcome<TlsStream<S>, Declined<S>>, Error> {
-        self.negotiate(&mut stream, &mut negotiation)?;
+        let mut timed = Timed::new(&mut stream, self.deadline)?;
+        self.talk(&mut timed, &mut negotiation)?;
         let advertised = negotiation.advertised();
-        match finish(negotiation)? {
-            Outcome::Upgraded(upgrade) => self.handshake(stream, upgrade).map(Outcome::Upgraded),
-            Outcome::Declined(reason) => Ok(Outcome::Declined(Declined { stream, reason, advertised })),
-        }
+        let outcome = match finish(negotiation)? {
+            Outcome::Upgraded(upgrade) => Outcome::Upgraded(self.shake_hands(&mut timed, upgrade)?),
+            Outcome::Declined(reason) => Outcome::Declined(reason),
+        };
+        drop(timed);
+        Ok(match outcome {
+            Outcome::Upgraded(connection) => Outcome::Upgraded(StreamOwned::new(connection, stream)),
+            Outcome::Declined(reason) => Outcome::Declined(Declined { stream, reason, advertised }),
+        })
     }
 
     /// The first half of an upgrade: the plaintext dialogue, until `negotiation` can be finished.
@@ -150,8 +159,26 @@ impl Upgrader {
         stream: &mut S,
         negotiation: &mut Negotiation<D, P>,
     ) -> Result<(), Error> {
+        self.talk(&mut Timed::new(stream, self.deadline)?, negotiation)
+    }
+
+    /// The second half of an upgrade: the TLS handshake, to its end.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::Timeout`], [`Error::Io`].
+    pub fn handshake<S: Stream>(self, mut stream: S, upgrade: Upgrade) -> Result<TlsStream<S>, Error> {
+        let mut timed = Timed::new(&mut stream, self.deadline)?;
+        let connection = self.shake_hands(&mut timed, upgrade)?;
+        drop(timed);
+        Ok(StreamOwned::new(connection, stream))
+    }
+
+    fn talk<S: Stream, D: Dialogue, P: Policy>(
+        &mut self,
+        stream: &mut Timed<'_, S>,
+        negotiation: &mut Negotiation<D, P>,
+    ) -> Result<(), Error> {
         let mut buffer = [0; 2048];
-        let mut stream = Timed::new(stream, self.deadline)?;
         loop {
             let stage = negotiation.awaiting();
             if let Some(request) = negotiation.poll_transmit() {
@@ -172,18 +199,11 @@ impl Upgrader {
         }
     }
 
-    /// The second half of an upgrade: the TLS handshake, to its end.
-    ///
-    /// # Errors
-    /// [`Error::Tls`], [`Error::Timeout`], [`Error::Io`].
-    pub fn handshake<S: Stream>(self, mut stream: S, upgrade: Upgrade) -> Result<TlsStream<S>, Error> {
+    fn shake_hands<S: Stream>(self, stream: &mut Timed<'_, S>, upgrade: Upgrade) -> Result<ClientConnection, Error> {
         let framing = upgrade.tls().framing;
         let mut connection = upgrade.client_connection(self.config, self.server_name).map_err(Error::Tls)?;
-        let mut timed = Timed::new(&mut stream, self.deadline)?;
-        let handshake = Handshake::new(framing).complete(&mut connection, &mut timed);
-        handshake.map_err(Error::during("TLS"))?;
-        drop(timed);
-        Ok(StreamOwned::new(connection, stream))
+        Handshake::new(framing).complete(&mut connection, stream).map_err(Error::during("TLS"))?;
+        Ok(connection)
     }
 
     fn left(&self, stage: &'static str) -> Result<Duration, Error> {

@@ -91,23 +91,56 @@ impl<S: Read + Write> Stream for Untimed<S> {
     }
 }
 
-/// A stream under a deadline. Each read and write gets what is left of the time; the stream's own bounds are put back
-/// at the end.
+/// How late a bound may be before it is set anew: that is a system call, and most upgrades take less.
+const TOLERANCE: Duration = Duration::from_millis(10);
+
+/// A stream under a deadline. A read or write gets what is left of the time, and no more than [`TOLERANCE`] beyond it; the
+/// stream's own bounds are put back at the end.
 pub(crate) struct Timed<'a, S: Stream> {
     stream: &'a mut S,
     deadline: Instant,
-    own: [Option<Duration>; 2],
+    read: Bound,
+    write: Bound,
+}
+
+/// The bound of one direction: the stream's own, and what was set last.
+struct Bound {
+    own: Option<Duration>,
+    set: Option<Duration>,
+}
+
+impl Bound {
+    fn new(own: Option<Duration>) -> Self {
+        Self { own, set: None }
+    }
+
+    /// Sets what is left of the time, unless what is set does as well.
+    fn renew(&mut self, deadline: Instant, set: impl FnOnce(Option<Duration>) -> io::Result<()>) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if self.set.is_some_and(|set| set <= left + TOLERANCE) {
+            return Ok(());
+        }
+        self.set = Some(left);
+        set(self.set)
+    }
 }
 
 impl<'a, S: Stream> Timed<'a, S> {
     pub(crate) fn new(stream: &'a mut S, deadline: Instant) -> Result<Self, Error> {
-        let own = stream.read_timeout().and_then(|read| Ok([read, stream.write_timeout()?]));
-        Ok(Self { own: own.map_err(Error::during("connect"))?, stream, deadline })
+        let read = Bound::new(stream.read_timeout().map_err(Error::during("connect"))?);
+        let write = Bound::new(stream.write_timeout().map_err(Error::during("connect"))?);
+        Ok(Self { stream, deadline, read, write })
     }
 
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    fn bound_read(&mut self) -> io::Result<()> {
+        self.read.renew(self.deadline, |bound| self.stream.set_read_timeout(bound))
+    }
+
+    fn bound_write(&mut self) -> io::Result<()> {
+        self.write.renew(self.deadline, |bound| self.stream.set_write_timeout(bound))
     }
 }
 
@@ -119,26 +152,30 @@ fn expired(error: io::Error) -> io::Error {
 impl<S: Stream> Drop for Timed<'_, S> {
     fn drop(&mut self) {
         // On a socket that is broken there is nothing left to put back.
-        let [read, write] = self.own;
-        let _ = self.stream.set_read_timeout(read).and_then(|()| self.stream.set_write_timeout(write));
+        if self.read.set.is_some() {
+            let _ = self.stream.set_read_timeout(self.read.own);
+        }
+        if self.write.set.is_some() {
+            let _ = self.stream.set_write_timeout(self.write.own);
+        }
     }
 }
 
 impl<S: Stream> Read for Timed<'_, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
+        self.bound_read()?;
         self.stream.read(buffer).map_err(expired)
     }
 }
 
 impl<S: Stream> Write for Timed<'_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
+        self.bound_write()?;
         self.stream.write(bytes).map_err(expired)
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
+        self.bound_write()?;
         self.stream.write_vectored(bytes).map_err(expired)
     }
 
