@@ -1,42 +1,68 @@
-//! Instructions, as callgrind counts them.
+//! Instructions, as callgrind counts them. `--bin instructions` makes them a table, and a gate.
+
+#![allow(missing_docs)] // The macros write some that have none.
+
+use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use starttls::protocol::{Imap, Smtp};
-use starttls::{Dialogue, Protocol};
-use starttls_benches::talk::{Had, Talk};
-use starttls_replay::Transcript;
+use starttls::{Dialogue, Negotiation, Protocol, Required};
+use starttls_benches::talk::{Dynamic, Had, Talk, dialogue};
 
-fn dynamic((protocol, chunk): (Protocol, usize)) -> Talk<Box<dyn Dialogue + Send>> {
-    // What is done once in a process, such as to find out what the processor can do, is no part of it.
-    Talk::new(protocol, chunk).have();
-    Talk::new(protocol, chunk)
+const WHOLE: usize = usize::MAX;
+
+/// What is done once in a process, such as to find out what the processor can do, is no part of a talk.
+fn second<D: Dialogue>(talk: impl Fn() -> Talk<D>) -> Talk<D> {
+    drop(black_box(talk().have()));
+    talk()
+}
+
+fn usual((protocol, chunk): (Protocol, usize)) -> Talk<Dynamic> {
+    second(|| Talk::usual(protocol, chunk))
 }
 
 fn smtp(chunk: usize) -> Talk<Smtp> {
-    let talk = || Talk::with(Smtp::new("client.example").unwrap(), Transcript::usual(Protocol::Smtp), chunk);
-    talk().have();
-    talk()
+    second(|| Talk::smtp(chunk))
 }
 
 fn imap(chunk: usize) -> Talk<Imap> {
-    let talk = || Talk::with(Imap::new("A7F3").unwrap(), Transcript::usual(Protocol::Imap), chunk);
-    talk().have();
-    talk()
+    second(|| Talk::imap(chunk))
 }
 
-fn all(chunk: usize) -> impl Iterator<Item = (Protocol, usize)> {
+fn smtp_of((bytes, chunk): (usize, usize)) -> Talk<Smtp> {
+    second(|| Talk::smtp_of(bytes, chunk))
+}
+
+fn imap_of((bytes, chunk): (usize, usize)) -> Talk<Imap> {
+    second(|| Talk::imap_of(bytes, chunk))
+}
+
+/// From a kibibyte to twice the most that a server may say, and in the end in chunks, too.
+fn sizes() -> impl Iterator<Item = (usize, usize)> {
+    let whole = (10..=17).map(|power| (1 << power, WHOLE));
+    whole.chain([(1 << 17, 1024), (1 << 17, 1)])
+}
+
+fn protocols(chunk: usize) -> impl Iterator<Item = (Protocol, usize)> {
     Protocol::all().map(move |protocol| (protocol, chunk))
 }
 
 #[library_benchmark]
-#[benches::whole(iter = all(usize::MAX), setup = dynamic)]
-#[benches::bytewise(iter = all(1), setup = dynamic)]
-#[benches::chunks(iter = all(1024), setup = dynamic)]
-#[benches::smtp(args = [usize::MAX, 1, 1024], setup = smtp)]
-#[benches::imap(args = [usize::MAX, 1, 1024], setup = imap)]
-fn negotiation<D: Dialogue>(talk: Talk<D>) -> Had {
+#[benches::whole(iter = protocols(WHOLE), setup = usual)]
+#[benches::bytewise(iter = protocols(1), setup = usual)]
+#[benches::smtp(args = [WHOLE, 1], setup = smtp)]
+#[benches::imap(args = [WHOLE, 1], setup = imap)]
+#[benches::smtp_of(iter = sizes(), setup = smtp_of)]
+#[benches::imap_of(iter = sizes(), setup = imap_of)]
+fn talk<D: Dialogue>(talk: Talk<D>) -> Had {
     talk.have()
 }
 
-library_benchmark_group!(name = negotiations, benchmarks = negotiation);
-main!(library_benchmark_groups = negotiations);
+#[library_benchmark]
+#[benches::protocol(iter = Protocol::all())]
+fn construction(protocol: Protocol) -> Negotiation<Dynamic, Required> {
+    Negotiation::required(dialogue(protocol))
+}
+
+library_benchmark_group!(name = negotiation, benchmarks = [talk, construction]);
+main!(library_benchmark_groups = negotiation);

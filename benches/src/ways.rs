@@ -8,9 +8,9 @@ use futures_rustls::TlsConnector;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use starttls::protocol::{Imap, Smtp};
 use starttls::{Negotiation, Protocol};
 
+use crate::talk::{imap, smtp};
 use crate::way::{Failure, Target, Upgrade, Way};
 
 /// TLS from the first byte on, over a blocking socket.
@@ -19,6 +19,20 @@ pub const FLOOR: Way = Way { name: "floor", protocol: None, prepare: |target| fl
 /// The same without TCP_NODELAY, to see what that would cost.
 pub const FLOOR_DELAYED: Way =
     Way { name: "floor, TCP_NODELAY off", protocol: None, prepare: |target| floor(target, false) };
+
+/// The system calls of a dialogue, and then TLS: what is read is not looked at.
+pub const BLIND: [Way; 2] = [
+    Way {
+        name: "floor and SMTP unread",
+        protocol: Some(Protocol::Smtp),
+        prepare: |target| blind(target, &[b"", b"EHLO client.example\r\n", b"STARTTLS\r\n"]),
+    },
+    Way {
+        name: "floor and IMAP unread",
+        protocol: Some(Protocol::Imap),
+        prepare: |target| blind(target, &[b"", b"A7F3 STARTTLS\r\n"]),
+    },
+];
 
 /// STARTTLS over a blocking socket.
 pub const STD: [Way; 2] = [
@@ -43,12 +57,21 @@ const LINE: &[u8] = b"A NOOP\r\n";
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn smtp() -> Smtp {
-    Smtp::new("client.example").expect("a valid name")
-}
-
-fn imap() -> Imap {
-    Imap::new("A7F3").expect("a valid tag")
+fn blind(target: Target, requests: &'static [&'static [u8]]) -> Result<Upgrade, Failure> {
+    let name = ServerName::try_from(NAME)?;
+    Ok(Box::new(move || {
+        let mut stream = TcpStream::connect(target.address)?;
+        stream.set_nodelay(true)?;
+        for request in requests {
+            if !request.is_empty() {
+                stream.write_all(request)?;
+            }
+            line(stream.read(&mut [0; 2048])?)?;
+        }
+        let mut connection = ClientConnection::new(target.config.clone(), name.clone())?;
+        connection.complete_io(&mut stream)?;
+        echo(StreamOwned::new(connection, stream))
+    }))
 }
 
 fn floor(target: Target, nodelay: bool) -> Result<Upgrade, Failure> {

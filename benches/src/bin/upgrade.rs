@@ -8,14 +8,17 @@ use starttls_benches::readme;
 use starttls_benches::server::{self, Counting};
 use starttls_benches::table::{markdown, median};
 use starttls_benches::way::{Failure, client};
-use starttls_benches::ways::{FLOOR, FLOOR_DELAYED, SMOL, SMOL_FLOOR, STD};
+use starttls_benches::ways::{BLIND, FLOOR, FLOOR_DELAYED, SMOL, SMOL_FLOOR, STD};
 
 #[global_allocator]
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
+/// Where the ways over async sockets begin.
+const SMOL_AT: usize = 1 + BLIND.len() + STD.len();
+
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let ways = [&[FLOOR][..], &STD, &[SMOL_FLOOR], &SMOL].concat();
+    let ways = [&[FLOOR][..], &BLIND, &STD, &[SMOL_FLOOR], &SMOL].concat();
     let all = [&ways[..], &[FLOOR_DELAYED]].concat();
     if !arguments.is_empty() {
         return client(&all, &arguments);
@@ -34,7 +37,7 @@ fn main() -> Result<(), Failure> {
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (way, cost) in ways.iter().zip(&costs) {
-        let floor = &costs[if way.name.starts_with("smol") { STD.len() + 1 } else { 0 }];
+        let floor = &costs[if way.name.starts_with("smol") { SMOL_AT } else { 0 }];
         let more = |measure: fn(&_) -> f64| {
             let (ours, least) = (cost.median(measure), floor.median(measure));
             if std::ptr::eq(cost, floor) { format!("{ours:.0}") } else { format!("{:+.0}", ours - least) }
@@ -52,7 +55,7 @@ fn main() -> Result<(), Failure> {
     }
     let mut body = String::from(LEAD);
     body.push_str(&markdown(&rows));
-    let floors = [&costs[0], &costs[STD.len() + 1]];
+    let floors = [&costs[0], &costs[SMOL_AT]];
     let [floor, smol_floor] = floors.map(|cost| (cost.instructions / 1e6, cost.median(|run| run.cpu) / 1e3));
     writeln!(
         body,
@@ -84,8 +87,8 @@ const LEAD: &str = "## An upgrade over a socket
     AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo run --release --manifest-path benches/Cargo.toml --bin upgrade
 
 An upgrade is: connect, negotiate, the TLS handshake in full, one line there and back, close. The floor is the same without a
-negotiation: TLS from the first byte on, with a socket of std and rustls, or with smol and futures-rustls. All run against one
-server on loopback, with one configuration, in processes of their own that take turns. CPU and instructions are ratios to the
+negotiation: TLS from the first byte on, with a socket of std and rustls, or with smol and futures-rustls. Unread is what the system
+calls of a dialogue add to that, if nobody looks at what was said. All run against one server on loopback, with one configuration, in processes of their own that take turns. CPU and instructions are ratios to the
 floor above; allocations, bytes and peak heap are what comes on top of it. The variable keeps aws-lc from gathering entropy from jitter
 at the start of a process: that takes ten handshakes' time, and never the same twice.
 
