@@ -280,7 +280,8 @@ to, and else says one line. Without tickets: from connect to the end, against a 
 const MEMORY: &str = "\n### The dialogue alone
 
 The same bytes, without a socket: for SMTP a greeting, ten lines of capabilities and the go-ahead, for IMAP a greeting with
-capabilities and the go-ahead. Time and instructions are ratios to ours. The lines that rip-starttls is handed are read for it.
+capabilities and the go-ahead, construction included. Time and instructions are ratios to ours. The lines that rip-starttls is handed
+are read for it.
 
 ";
 
