@@ -106,13 +106,13 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
 
     /// The next request, if there is one: send all of it, then read.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        let (request, next) = match &mut self.state {
-            State::Sending(request) => (core::mem::take(request), State::Awaiting),
-            State::Parting(request) => (core::mem::take(request), self.upgraded()),
-            _ => return None,
+        let (request, next) = match core::mem::replace(&mut self.state, State::Awaiting) {
+            State::Sending(request) => return Some(request),
+            State::Parting(request) => (Some(request), self.upgraded()),
+            state => (None, state),
         };
         self.state = next;
-        Some(request)
+        request
     }
 
     /// Whether a reply is outstanding. When it is not and nothing is left to transmit, it is time to [`finish`](Self::finish).

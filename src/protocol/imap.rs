@@ -16,11 +16,10 @@
 //! saw before, those in the greeting too. Tags go on being unique within the connection (RFC 9051 §5.5).
 
 use bytes::Bytes;
-use memchr::memchr2;
 
 use super::tagged::{self, Origin, Status};
 use super::{Knobs, Start, check, ended, line};
-use crate::wire::{Excerpt, Line, Literals, Piece};
+use crate::wire::{Excerpt, Line, Literals, Piece, find};
 use crate::{Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of an IMAP client.
@@ -148,7 +147,7 @@ impl Imap {
     /// Looks for the capabilities in text that does not end the line.
     fn scan(&mut self, mut text: &[u8]) {
         while !matches!(self.listing, Listing::Elsewhere) {
-            let Some(end) = memchr2(b' ', b']', text) else { return self.word.extend(text) };
+            let Some(end) = find([b' ', b']'], text) else { return self.word.extend(text) };
             if self.word.as_bytes().is_empty() && self.ends_word(text[end]) {
                 self.word(&text[..end], text[end]);
             } else {

@@ -16,10 +16,9 @@
 //! EHLO and STARTTLS are not pipelined: both have to be the last command of a group (RFC 2920 §3.1).
 
 use bytes::Bytes;
-use memchr::memchr;
 
 use super::{Knobs, Start, begins_with_word, code, host, line};
-use crate::wire::Lines;
+use crate::wire::{Lines, find};
 use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
 
 /// The dialogue of an SMTP or LMTP client.
@@ -172,7 +171,7 @@ impl Dialogue for Smtp {
         let (mut passed, mut rest) = (0, input);
         while passed < lines
             && let Some(text) = rest.strip_prefix(&first)
-            && let Some(end) = memchr(b'\n', text)
+            && let Some(end) = find([b'\n'], text)
         {
             let text = &text[..end];
             if self.lists(text.strip_suffix(b"\r").unwrap_or(text)) {

@@ -1,8 +1,6 @@
 //! The literals of IMAP and its kin.
 
-use memchr::memchr2;
-
-use super::Line;
+use super::{Line, find};
 use crate::Skimmed;
 
 /// Finds literals: `{n}` at the end of a line, and behind it n bytes of anything (RFC 9051 §4.3).
@@ -66,7 +64,7 @@ impl Literals {
     /// What stands ahead of a brace or of the line's end, unless a literal or its length is being read.
     pub fn text<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         match self.state {
-            State::None => &input[..memchr2(b'{', b'\n', input).unwrap_or(input.len())],
+            State::None => &input[..find([b'{', b'\n'], input).unwrap_or(input.len())],
             _ => &[],
         }
     }
