@@ -25,9 +25,11 @@
 
 mod stream;
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,8 @@ pub struct Upgrader {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
     deadline: Instant,
+    /// One for all that has to be done, since each costs the reactor some system calls.
+    timer: RefCell<Timer>,
     tap: Option<Tap>,
 }
 
@@ -57,7 +61,8 @@ impl Upgrader {
     ///
     /// `server_name` is the name that the certificate must hold, whatever the address connected to.
     pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
-        Self { config, server_name, deadline: Instant::now() + timeout, tap: None }
+        let deadline = Instant::now() + timeout;
+        Self { config, server_name, deadline, timer: Timer::at(deadline).into(), tap: None }
     }
 
     /// Shows `tap` every plaintext byte, as it is sent and received.
@@ -92,11 +97,14 @@ impl Upgrader {
     /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
     pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
         let mut failures = Vec::new();
-        for (tried, &address) in addresses.iter().enumerate() {
-            let share = self.deadline.saturating_duration_since(Instant::now()) / (addresses.len() - tried) as u32;
+        for (left, &address) in (0..addresses.len()).rev().zip(addresses) {
             let late = async {
-                Timer::after(share).await;
-                Err(io::ErrorKind::TimedOut.into())
+                if left > 0 {
+                    Timer::after(self.deadline.saturating_duration_since(Instant::now()) / (left + 1) as u32).await;
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                // The last has all the time that there is.
+                future::pending().await
             };
             let connected = async { Ok(future::or(TcpStream::connect(address), late).await) };
             match self.within("connect", connected).await? {
@@ -197,7 +205,9 @@ impl Upgrader {
     /// Waits for `work`, but not beyond the deadline.
     async fn within<T>(&self, stage: &'static str, work: impl Future<Output = io::Result<T>>) -> Result<T, Error> {
         let late = async {
-            Timer::at(self.deadline).await;
+            poll_fn(|cx| Pin::new(&mut *self.timer.borrow_mut()).poll(cx)).await;
+            // It fires once, and the deadline stays.
+            self.timer.borrow_mut().set_at(self.deadline);
             Err(Error::Timeout { stage })
         };
         future::or(late, async { work.await.map_err(Error::during(stage)) }).await
