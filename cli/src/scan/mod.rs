@@ -7,9 +7,10 @@ mod pace;
 mod tally;
 mod zgrab2;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
+use std::iter;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -38,8 +39,11 @@ pub use done::Shard;
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: u8 = 128;
-/// How many targets are read ahead, and how many results may wait to be written.
+/// How many targets are read at once, twice at most ahead of the checks, and how many results may wait to be passed on.
 const AHEAD: usize = 32;
+/// How many checks go on before it is looked which others can. With more, async-io has a thread of its own look meanwhile,
+/// and the two wake each other for every reply.
+const TURN: usize = 4;
 
 /// Checks all targets.
 ///
@@ -65,26 +69,34 @@ pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
 
     let before = done.as_ref().map_or(0, HashSet::len);
     let bar = tally::bar();
-    let (entry, entries) = channel::bounded(AHEAD);
-    let (results, result) = channel::bounded(AHEAD);
+    let (entry, entries) = channel::unbounded();
+    let (room, rooms) = channel::bounded(2);
+    // Twice, so that it reads while the others are taken.
+    let _ = (room.try_send(()), room.try_send(()));
+    let (results, ended) = channel::bounded(AHEAD);
+    let (batches, batch) = channel::bounded(1);
     let mut reader = Reader { shard: arguments.shard, done, bar: bar.clone() };
     // Nobody waits for this one: it may be waiting for input.
-    thread::spawn(move || reader.read(&input, source, &entry));
+    thread::spawn(move || reader.read(&input, source, &entry, &rooms));
     let started = Instant::now();
     let mut writer = Writer { output, zgrab2: arguments.zgrab2, bar, tally: Tally::default() };
-    let writer = thread::spawn(move || (writer.write(&result), writer));
+    let writer = thread::spawn(move || (writer.write(&batch), writer));
 
     let scan = Scan {
         checker,
         rate: arguments.rate.map(Rate::new),
         hosts: arguments.per_host.map(Hosts::new),
         entries,
+        taken: Cell::new(0),
+        room,
         results,
+        ended,
+        writer: batches,
         failure: RefCell::new(None),
     };
     let signal = scan.run(jobs, async { signals.next().await?.ok() });
-    let Scan { failure, results, .. } = scan;
-    drop(results);
+    let Scan { failure, writer: batches, .. } = scan;
+    drop(batches);
     let (written, Writer { bar, tally, .. }) = writer.join().map_err(|_| "the results cannot be written")?;
     let shown = if bar.is_hidden() { format!(": {tally}") } else { format!("\n{tally:#}") };
     bar.finish_and_clear();
@@ -114,7 +126,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, input: &Input, source: Source, sender: &Sender<io::Result<Entry>>) {
+    /// Reads as many at once as there is room for, so that nobody is woken for each.
+    fn read(&mut self, input: &Input, source: Source, sender: &Sender<io::Result<Entry>>, rooms: &Receiver<()>) {
         if !self.bar.is_hidden()
             && input.is_finite()
             && let Ok(source) = input.open()
@@ -123,10 +136,12 @@ impl Reader {
             let total = entries.filter(|entry| self.is_ours(&entry.text)).count();
             tally::set_total(&self.bar, total as u64);
         }
-        for entry in input.entries(source) {
-            let wanted = entry.as_ref().map_or(true, |entry| self.is_ours(&entry.text) && self.is_new(&entry.text));
-            // There is no receiver any more if the scan is over.
-            if wanted && sender.send_blocking(entry).is_err() {
+        let entries = input
+            .entries(source)
+            .filter(|entry| entry.as_ref().map_or(true, |entry| self.is_ours(&entry.text) && self.is_new(&entry.text)));
+        for (number, entry) in entries.enumerate() {
+            // There is nobody at the other end any more if the scan is over.
+            if number % AHEAD == 0 && rooms.recv_blocking().is_err() || sender.try_send(entry).is_err() {
                 return;
             }
         }
@@ -163,23 +178,26 @@ struct Line<'a> {
 }
 
 impl Writer {
-    fn write(&mut self, results: &Receiver<(Entry, Report)>) -> io::Result<()> {
+    fn write(&mut self, results: &Receiver<Vec<(Entry, Report)>>) -> io::Result<()> {
         let aside = io::stdout().is_terminal();
-        while let Ok((entry, report)) = results.recv_blocking() {
-            let mut line = if self.zgrab2 {
-                serde_json::to_vec(&Grab::new(&entry, &report))?
-            } else {
-                serde_json::to_vec(&Line { report: &report, tag: entry.tag.as_deref() })?
-            };
-            line.push(b'\n');
-            // One write a line, so that no line is ever half another's.
-            if aside {
-                self.bar.suspend(|| self.output.write_all(&line))?;
-            } else {
-                self.output.write_all(&line)?;
+        while let Ok(results) = results.recv_blocking() {
+            let mut lines = Vec::new();
+            for (entry, report) in &results {
+                if self.zgrab2 {
+                    serde_json::to_writer(&mut lines, &Grab::new(entry, report))?;
+                } else {
+                    serde_json::to_writer(&mut lines, &Line { report, tag: entry.tag.as_deref() })?;
+                }
+                lines.push(b'\n');
             }
-            self.tally.count(&report);
-            self.bar.inc(1);
+            // One write for whole lines, so that no line is ever half another's.
+            if aside {
+                self.bar.suspend(|| self.output.write_all(&lines))?;
+            } else {
+                self.output.write_all(&lines)?;
+            }
+            results.iter().for_each(|(_, report)| self.tally.count(report));
+            self.bar.inc(results.len() as u64);
             if !self.bar.is_hidden() {
                 self.bar.set_message(format!("{:#}", self.tally));
             }
@@ -194,7 +212,12 @@ struct Scan {
     rate: Option<Rate>,
     hosts: Option<Hosts<Entry>>,
     entries: Receiver<io::Result<Entry>>,
+    /// How many since the reader was told last.
+    taken: Cell<usize>,
+    room: Sender<()>,
     results: Sender<(Entry, Report)>,
+    ended: Receiver<(Entry, Report)>,
+    writer: Sender<Vec<(Entry, Report)>>,
     /// Why there are no more targets, if not because that was all.
     failure: RefCell<Option<io::Error>>,
 }
@@ -204,6 +227,7 @@ impl Scan {
     fn run(&self, jobs: usize, signal: impl Future<Output = Option<Signal>>) -> Option<Signal> {
         let executor = LocalExecutor::new();
         let workers: Vec<_> = (0..jobs).map(|_| executor.spawn(self.work())).collect();
+        let passing = executor.spawn(self.pass_on());
         let all = async {
             for worker in workers {
                 worker.await;
@@ -211,14 +235,48 @@ impl Scan {
             None
         };
         let unwritten = async {
-            self.results.closed().await;
+            self.writer.closed().await;
             None
         };
-        smol::block_on(executor.run(future::or(signal, future::or(unwritten, all))))
+        let turns = async {
+            loop {
+                for _ in 0..TURN {
+                    executor.tick().await;
+                }
+                future::yield_now().await;
+            }
+        };
+        let signal = smol::block_on(future::or(turns, future::or(signal, future::or(unwritten, all))));
+        // What has ended is written, whatever ends the scan.
+        self.results.close();
+        smol::block_on(executor.run(passing));
+        signal
+    }
+
+    /// Passes on what has ended since the writer was last given something, so that it is not woken for each.
+    async fn pass_on(&self) {
+        while let Ok(first) = self.ended.recv().await {
+            let mut batch = vec![first];
+            batch.extend(iter::from_fn(|| self.ended.try_recv().ok()));
+            if self.writer.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next entry. The reader is told when there is room for as many again.
+    async fn next(&self) -> Option<io::Result<Entry>> {
+        let entry = self.entries.recv().await.ok()?;
+        self.taken.set((self.taken.get() + 1) % AHEAD);
+        if self.taken.get() == 0 {
+            // It may be at the end already.
+            let _ = self.room.try_send(());
+        }
+        Some(entry)
     }
 
     async fn work(&self) {
-        while let Ok(entry) = self.entries.recv().await {
+        while let Some(entry) = self.next().await {
             let mut next = match entry {
                 Ok(entry) => self.enter(entry).await,
                 Err(error) => {
