@@ -68,11 +68,7 @@ fn main() -> Result<()> {
         writeln!(body, "| {name} | {time:.2} | {:.2} | {count:.2} | {ratio:.2} |", time / least_ms)?;
     }
     body += "\nFiles below /etc/ssl that are opened, and the most often that one of them is (`strace`):\n\n";
-    for (name, command) in [
-        ("check --ca-file", &trusting[..]),
-        ("check", &system),
-        ("scan of three servers", &scan),
-    ] {
+    for (name, command) in [("check --ca-file", &trusting[..]), ("check", &system), ("scan of three servers", &scan)] {
         let (files, most) = opened(command)?;
         writeln!(body, "- `{name}`: {files}, {most}")?;
     }
@@ -98,7 +94,8 @@ fn opened(command: &[&str]) -> Result<(usize, usize)> {
     strace.args(["-f", "-e", "trace=open,openat"]).args(command);
     let output = strace.stdin(Stdio::null()).output().map_err(|error| format!("strace: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
-    let mut files: Vec<_> = text.lines().filter_map(|line| line.split('"').find(|name| name.starts_with("/etc/ssl"))).collect();
+    let mut files: Vec<_> =
+        text.lines().filter_map(|line| line.split('"').find(|name| name.starts_with("/etc/ssl"))).collect();
     files.sort_unstable();
     let same: Vec<_> = files.chunk_by(|one, other| one == other).map(<[_]>::len).collect();
     Ok((same.len(), same.into_iter().max().unwrap_or_default()))

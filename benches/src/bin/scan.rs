@@ -29,8 +29,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Submission: nmap's script takes it for SMTP without asking what is there.
 const PORT: u16 = 587;
-/// How many times each tool runs; the median counts.
-const ROUNDS: usize = 1;
+/// How many times each tool runs, one after the other. The least CPU time counts: neighbours only add to it.
+const ROUNDS: usize = 5;
 /// How many connections at once: what `starttls scan` has by default.
 const JOBS: usize = 500;
 
@@ -77,9 +77,21 @@ fn measure(count: usize) -> Result<()> {
     let commands = [
         ("starttls scan", scan(&targets), r#""verified":true"#),
         ("smol and rustls, no report", format!("{itself} bare {targets} {ca_file}"), "certificate of "),
-        ("nmap --script ssl-cert", format!("nmap -Pn -n -sT -T5 --max-retries 0 --min-hostgroup 1024 -p {PORT} --script ssl-cert -iL {hosts}"), "ssl-cert: Subject: "),
-        ("sslyze --certinfo", format!("{sslyze} --certinfo --starttls=smtp --targets_in={targets}"), "Leaf Certificate Is EV"),
-        ("xargs -P 2 openssl s_client", format!("xargs -a {targets} -P 2 -n 1 openssl s_client -starttls smtp -CAfile {ca_file} -connect"), "-----BEGIN CERTIFICATE-----"),
+        (
+            "nmap --script ssl-cert",
+            format!("nmap -Pn -n -sT -T5 --max-retries 0 --min-hostgroup 1024 -p {PORT} --script ssl-cert -iL {hosts}"),
+            "ssl-cert: Subject: ",
+        ),
+        (
+            "sslyze --certinfo",
+            format!("{sslyze} --certinfo --starttls=smtp --targets_in={targets}"),
+            "* Certificates Information:",
+        ),
+        (
+            "xargs -P 2 openssl s_client",
+            format!("xargs -a {targets} -P 2 -n 1 openssl s_client -starttls smtp -CAfile {ca_file} -connect"),
+            "-----BEGIN CERTIFICATE-----",
+        ),
     ];
     let tools = commands.map(|(name, command, certificate)| Tool {
         name,
@@ -90,7 +102,9 @@ fn measure(count: usize) -> Result<()> {
     let mut missing = String::new();
     let mut runs = Vec::new();
     for tool in &tools {
-        if let Err(error) = Command::new(&tool.command[0]).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        if let Err(error) =
+            Command::new(&tool.command[0]).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status()
+        {
             writeln!(missing, "Not measured: {} ({error}).", tool.name)?;
         } else {
             runs.push((tool, Vec::new()));
@@ -112,14 +126,14 @@ fn measure(count: usize) -> Result<()> {
     let mut rows = Vec::new();
     for (tool, mut results) in runs {
         results.sort_by_key(|(cost, _)| cost.cpu);
-        let (cost, _) = results[results.len() / 2];
+        let (cost, _) = results[0];
         let certificates = results.iter().map(|(_, certificates)| *certificates).min().unwrap_or_default();
         rows.push((tool.name, cost, certificates));
     }
     let per_second = |cost: &Cost, certificates| certificates as f64 / cost.cpu.as_secs_f64();
     let nmap = rows.iter().find(|(name, ..)| name.starts_with("nmap"));
     let mut body = format!(
-        "`cargo run --release --bin scan`: {count} targets on loopback, {ROUNDS} rounds, of which the median in CPU time.\n\n\
+        "`cargo run --release --bin scan`: {count} targets on loopback, {ROUNDS} rounds, of which the one with the least CPU time.\n\n\
          | | certificates | targets per CPU-second | to nmap | CPU, s | wall, s | memory, MiB |\n|---|--:|--:|--:|--:|--:|--:|\n"
     );
     for (name, cost, certificates) in &rows {
