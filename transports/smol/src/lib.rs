@@ -25,12 +25,10 @@
 
 mod stream;
 
-use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -49,9 +47,8 @@ pub struct Upgrader {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
     deadline: Instant,
-    /// One for all that has to be done, since each costs the reactor some system calls.
-    timer: RefCell<Timer>,
-    tap: Option<Tap>,
+    /// Never locked: it makes the upgrader one that tasks may share, and their futures such as can change threads.
+    tap: Option<Mutex<Tap>>,
 }
 
 type Tap = Box<dyn FnMut(Side, &[u8]) + Send>;
@@ -61,14 +58,13 @@ impl Upgrader {
     ///
     /// `server_name` is the name that the certificate must hold, whatever the address connected to.
     pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
-        let deadline = Instant::now() + timeout;
-        Self { config, server_name, deadline, timer: Timer::at(deadline).into(), tap: None }
+        Self { config, server_name, deadline: Instant::now() + timeout, tap: None }
     }
 
     /// Shows `tap` every plaintext byte, as it is sent and received.
     #[must_use]
     pub fn tap(self, tap: impl FnMut(Side, &[u8]) + Send + 'static) -> Self {
-        Self { tap: Some(Box::new(tap)), ..self }
+        Self { tap: Some(Mutex::new(Box::new(tap))), ..self }
     }
 
     /// Resolves `host` and connects to the first of its addresses that answers, as [`connect_to`](Self::connect_to).
@@ -88,7 +84,7 @@ impl Upgrader {
             return Ok(vec![(address, port).into()]);
         }
         let resolved = async { Ok(smol::net::resolve((host, port)).await) };
-        self.within("resolve", resolved).await?.map_err(|source| Error::Resolve { host: host.to_owned(), source })
+        within(&mut self.timer(), "resolve", resolved).await?.map_err(|source| Error::Resolve { host: host.to_owned(), source })
     }
 
     /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
@@ -96,6 +92,7 @@ impl Upgrader {
     /// # Errors
     /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
     pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+        let mut timer = self.timer();
         let mut failures = Vec::new();
         for (left, &address) in (0..addresses.len()).rev().zip(addresses) {
             let late = async {
@@ -107,7 +104,7 @@ impl Upgrader {
                 future::pending().await
             };
             let connected = async { Ok(future::or(TcpStream::connect(address), late).await) };
-            match self.within("connect", connected).await? {
+            match within(&mut timer, "connect", connected).await? {
                 Ok(stream) => {
                     // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
                     stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
@@ -116,7 +113,7 @@ impl Upgrader {
                 Err(error) => failures.push((address, error)),
             }
         }
-        self.within("connect", async { Ok(()) }).await?;
+        within(&mut timer, "connect", async { Ok(()) }).await?;
         Err(Error::Connect { failures })
     }
 
@@ -129,9 +126,9 @@ impl Upgrader {
         mut stream: S,
         mut negotiation: Negotiation<D, Required>,
     ) -> Result<TlsStream<S>, Error> {
-        self.negotiate(&mut stream, &mut negotiation).await?;
-        let upgrade = finish(negotiation)?;
-        self.handshake(stream, upgrade).await
+        let mut timer = self.timer();
+        self.talk(&mut timer, &mut stream, &mut negotiation).await?;
+        self.shake_hands(&mut timer, stream, finish(negotiation)?).await
     }
 
     /// Upgrades `stream`, or gives it back if the server declines.
@@ -143,10 +140,13 @@ impl Upgrader {
         mut stream: S,
         mut negotiation: Negotiation<D, Opportunistic>,
     ) -> Result<Outcome<TlsStream<S>, Declined<S>>, Error> {
-        self.negotiate(&mut stream, &mut negotiation).await?;
+        let mut timer = self.timer();
+        self.talk(&mut timer, &mut stream, &mut negotiation).await?;
         let advertised = negotiation.advertised();
         match finish(negotiation)? {
-            Outcome::Upgraded(upgrade) => self.handshake(stream, upgrade).await.map(Outcome::Upgraded),
+            Outcome::Upgraded(upgrade) => {
+                self.shake_hands(&mut timer, stream, upgrade).await.map(Outcome::Upgraded)
+            }
             Outcome::Declined(reason) => Ok(Outcome::Declined(Declined { stream, reason, advertised })),
         }
     }
@@ -160,29 +160,7 @@ impl Upgrader {
         stream: &mut S,
         negotiation: &mut Negotiation<D, P>,
     ) -> Result<(), Error> {
-        let mut buffer = [0; 2048];
-        loop {
-            let stage = negotiation.awaiting();
-            if let Some(request) = negotiation.poll_transmit() {
-                let sent = async {
-                    stream.write_all(&request).await?;
-                    stream.flush().await
-                };
-                self.within(stage, sent).await?;
-                self.show(Side::Client, &request);
-            }
-            if !negotiation.wants_read() {
-                return Ok(());
-            }
-            let received = match self.within(stage, stream.read(&mut buffer)).await? {
-                0 => negotiation.handle_eof(),
-                n => {
-                    self.show(Side::Server, &buffer[..n]);
-                    negotiation.handle_input(&buffer[..n])
-                }
-            };
-            received.map_err(|source| Error::Negotiation { awaiting: stage, source })?;
-        }
+        self.talk(&mut self.timer(), stream, negotiation).await
     }
 
     /// The second half of an upgrade: the TLS handshake, to its end.
@@ -194,30 +172,77 @@ impl Upgrader {
         stream: S,
         upgrade: Upgrade,
     ) -> Result<TlsStream<S>, Error> {
+        self.shake_hands(&mut self.timer(), stream, upgrade).await
+    }
+
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin, D: Dialogue, P: Policy>(
+        &mut self,
+        timer: &mut Timer,
+        stream: &mut S,
+        negotiation: &mut Negotiation<D, P>,
+    ) -> Result<(), Error> {
+        let mut buffer = [0; 2048];
+        loop {
+            let stage = negotiation.awaiting();
+            if let Some(request) = negotiation.poll_transmit() {
+                let sent = async {
+                    stream.write_all(&request).await?;
+                    stream.flush().await
+                };
+                within(timer, stage, sent).await?;
+                self.show(Side::Client, &request);
+            }
+            if !negotiation.wants_read() {
+                return Ok(());
+            }
+            let received = match within(timer, stage, stream.read(&mut buffer)).await? {
+                0 => negotiation.handle_eof(),
+                n => {
+                    self.show(Side::Server, &buffer[..n]);
+                    negotiation.handle_input(&buffer[..n])
+                }
+            };
+            received.map_err(|source| Error::Negotiation { awaiting: stage, source })?;
+        }
+    }
+
+    async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        timer: &mut Timer,
+        stream: S,
+        upgrade: Upgrade,
+    ) -> Result<TlsStream<S>, Error> {
         let framing = upgrade.tls().framing;
         let connection =
             upgrade.client_connection(self.config.clone(), self.server_name.clone()).map_err(Error::Tls)?;
         let mut tls = TlsStream::new(connection, stream);
-        self.within("TLS", tls.complete_handshake(framing)).await?;
+        within(timer, "TLS", tls.complete_handshake(framing)).await?;
         Ok(tls)
     }
 
-    /// Waits for `work`, but not beyond the deadline.
-    async fn within<T>(&self, stage: &'static str, work: impl Future<Output = io::Result<T>>) -> Result<T, Error> {
-        let late = async {
-            poll_fn(|cx| Pin::new(&mut *self.timer.borrow_mut()).poll(cx)).await;
-            // It fires once, and the deadline stays.
-            self.timer.borrow_mut().set_at(self.deadline);
-            Err(Error::Timeout { stage })
-        };
-        future::or(late, async { work.await.map_err(Error::during(stage)) }).await
+    /// One for all that a method waits for: each costs the reactor some system calls.
+    fn timer(&self) -> Timer {
+        Timer::at(self.deadline)
     }
 
     fn show(&mut self, side: Side, bytes: &[u8]) {
-        if let Some(tap) = &mut self.tap {
+        if let Some(Ok(tap)) = self.tap.as_mut().map(Mutex::get_mut) {
             tap(side, bytes);
         }
     }
+}
+
+/// Waits for `work`, but not beyond the timer.
+async fn within<T>(
+    timer: &mut Timer,
+    stage: &'static str,
+    work: impl Future<Output = io::Result<T>>,
+) -> Result<T, Error> {
+    let late = async {
+        timer.await;
+        Err(Error::Timeout { stage })
+    };
+    future::or(late, async { work.await.map_err(Error::during(stage)) }).await
 }
 
 fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {

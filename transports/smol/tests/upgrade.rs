@@ -11,7 +11,9 @@ use rustls::pki_types::ServerName;
 use smol::block_on;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use smol::net::TcpStream;
-use starttls::{Dialogue, Negotiation, Outcome, Side};
+use starttls::protocol::Smtp;
+use starttls::{Dialogue, Negotiation, Outcome, Protocol, Side};
+use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use starttls_smol::{Declined, Error, TlsStream, Upgrader};
 use starttls_suite::{Transport, suite};
 
@@ -89,3 +91,23 @@ impl Transport for Smol {
 }
 
 suite!(Smol);
+
+#[test]
+fn an_upgrade_can_change_threads() {
+    fn changes_threads<T: Send>(future: T) -> T {
+        future
+    }
+    let authority = Authority::default();
+    let transcript = Transcript::usual(Protocol::Smtp);
+    let config = authority.server_config(Flaw::None);
+    let server = Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port");
+    let upgrader = Upgrader::new(authority.client_config(), "localhost".try_into().unwrap(), Duration::from_secs(30));
+    let upgrader = upgrader.tap(|_, _| ());
+    let address = server.address();
+    let upgrade = changes_threads(async move {
+        let stream = changes_threads(upgrader.connect(&address.ip().to_string(), address.port())).await?;
+        let negotiation = Negotiation::required(Smtp::new("client.example").expect("a valid name"));
+        changes_threads(upgrader.upgrade(stream, negotiation)).await
+    });
+    std::thread::spawn(move || block_on(upgrade)).join().expect("no panic").expect("it upgrades");
+}
