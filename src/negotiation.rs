@@ -128,7 +128,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     #[inline]
     pub fn handle_input(&mut self, input: &[u8]) -> Result<(), Error> {
         // A byte that comes alone is not worth a search.
-        if let [byte] = input { self.advance(*byte) } else { self.skim(input) }
+        if let [byte] = input { self.advance(*byte).map(drop) } else { self.take(input) }
     }
 
     /// Notes that the server closed the connection. It has no right to, before TLS: this always fails.
@@ -174,14 +174,15 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         &self.dialogue
     }
 
+    /// Asks at the beginning of each line what of it can be taken at once, and behind that takes byte by byte.
     #[inline(never)]
-    fn skim(&mut self, input: &[u8]) -> Result<(), Error> {
+    fn take(&mut self, mut input: &[u8]) -> Result<(), Error> {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
         }
-        let mut input = input;
+        let mut skim = true;
         while !input.is_empty() {
-            if self.wants_read() {
+            if skim && self.wants_read() {
                 let room = &input[..input.len().min(self.meter.room())];
                 let skimmed = self.dialogue.skim(room, self.meter.lines_left());
                 self.meter.skimmed(skimmed);
@@ -191,14 +192,15 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
                 }
             }
             let Some((&byte, rest)) = input.split_first() else { break };
-            self.advance(byte)?;
+            skim = self.advance(byte)?;
             input = rest;
         }
         Ok(())
     }
 
+    /// Takes a byte, and says whether anything ended with it.
     #[inline(always)]
-    fn advance(&mut self, byte: u8) -> Result<(), Error> {
+    fn advance(&mut self, byte: u8) -> Result<bool, Error> {
         if !self.wants_read() {
             return Err(self.out_of_turn());
         }
@@ -206,19 +208,16 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
             return Err(self.fail(error));
         }
         match self.dialogue.receive(byte) {
-            Ok(Step::More) => Ok(()),
-            Ok(step) => self.turn(step),
+            Ok(Step::More) => Ok(false),
+            Ok(Step::Next) => self.meter.line().map(|()| true).map_err(|error| self.fail(error)),
+            Ok(step) => self.turn(step).map(|()| true),
             Err(error) => Err(self.fail(error)),
         }
     }
 
-    #[inline(never)] // Nearly every byte comes to nothing, and is not to pay for those that do not.
+    #[inline(never)] // Few bytes end a reply, and the others are not to pay for them.
     fn turn(&mut self, step: Step) -> Result<(), Error> {
-        let entered = match step {
-            Step::Next => self.meter.line(),
-            step => self.meter.reply().and_then(|()| self.enter(step)),
-        };
-        entered.map_err(|error| self.fail(error))
+        self.meter.reply().and_then(|()| self.enter(step)).map_err(|error| self.fail(error))
     }
 
     #[cold]

@@ -5,9 +5,10 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use starttls::protocol::{Imap, Smtp};
+use starttls::protocol::{Client, Imap, Smtp};
 use starttls::{Dialogue, Negotiation, Protocol, Required};
-use starttls_benches::talk::{Dynamic, Had, Talk, dialogue};
+use starttls_benches::talk::{Dynamic, Had, Talk};
+use starttls_replay::Transcript;
 
 const WHOLE: usize = usize::MAX;
 
@@ -58,10 +59,14 @@ fn talk<D: Dialogue>(talk: Talk<D>) -> Had {
     talk.have()
 }
 
+fn client(protocol: Protocol) -> (Protocol, Client<'static>) {
+    (protocol, Transcript::usual(protocol).identity())
+}
+
 #[library_benchmark]
-#[benches::protocol(iter = Protocol::all())]
-fn construction(protocol: Protocol) -> Negotiation<Dynamic, Required> {
-    Negotiation::required(dialogue(protocol))
+#[benches::protocol(iter = Protocol::all(), setup = client)]
+fn construction((protocol, client): (Protocol, Client<'static>)) -> Negotiation<Dynamic, Required> {
+    Negotiation::required(protocol.dialogue(&client).expect("valid names"))
 }
 
 library_benchmark_group!(name = negotiation, benchmarks = [talk, construction]);

@@ -42,7 +42,7 @@ impl Driver {
     pub fn new() -> io::Result<Self> {
         if option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY").is_none() {
             // At the start of a process aws-lc gathers entropy from jitter: ten handshakes' time, and never twice the same.
-            return Err(io::Error::other("build it with AWS_LC_SYS_NO_JITTER_ENTROPY=1 in the environment"));
+            return Err(io::Error::other("build it where cargo finds .cargo/config.toml"));
         }
         let authority = Authority::default();
         let folder = tempfile::tempdir()?;

@@ -34,17 +34,17 @@ pub fn quiet(words: &[&str]) -> Command {
     command
 }
 
-/// Builds a program of the workspace in `folder`, seen from this one, as it is released. Says where it is.
+/// Builds a program of the workspace in `folder`, seen from this one. Says where it is.
 ///
 /// # Errors
 /// It does not build.
-pub fn build(folder: &str, program: &str) -> io::Result<String> {
+pub fn build(folder: &str, program: &str, profile: &str) -> io::Result<String> {
     let workspace = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--release", "--bin", program, "--target-dir", "target"]);
+    cargo.args(["build", "--quiet", "--profile", profile, "--bin", program, "--target-dir", "target"]);
     // Where cargo looks for its configuration, too.
     if !cargo.current_dir(&workspace).status()?.success() {
         return Err(io::Error::other(format!("{program} does not build")));
     }
-    Ok(format!("{workspace}/target/release/{program}"))
+    Ok(format!("{workspace}/target/{profile}/{program}"))
 }

@@ -1,5 +1,7 @@
 //! A dialogue without a socket.
 
+use std::slice;
+
 use bytes::Bytes;
 use starttls::protocol::{Imap, Smtp};
 use starttls::{Dialogue, Error, Limits, Negotiation, Protocol, Required, Upgrade};
@@ -8,8 +10,8 @@ use starttls_replay::{Transcript, Turn};
 /// A negotiation that has not begun, and what its server is going to say.
 pub struct Talk<D> {
     negotiation: Negotiation<D, Required>,
-    /// What the server sends, and in between, as `None`, the client's turns.
-    turns: Vec<Option<Vec<u8>>>,
+    turns: Vec<Turn>,
+    chunk: usize,
     requests: Vec<Bytes>,
 }
 
@@ -19,7 +21,9 @@ pub type Dynamic = Box<dyn Dialogue + Send>;
 impl Talk<Dynamic> {
     /// The usual dialogue of a protocol, whose server sends `chunk` bytes at a time.
     pub fn usual(protocol: Protocol, chunk: usize) -> Self {
-        Self::new(dialogue(protocol), &Transcript::usual(protocol).turns, chunk)
+        let transcript = Transcript::usual(protocol);
+        let dialogue = protocol.dialogue(&transcript.identity()).expect("valid names");
+        Self::new(dialogue, &transcript.turns, chunk)
     }
 }
 
@@ -65,14 +69,8 @@ impl Talk<Imap> {
 
 impl<D: Dialogue> Talk<D> {
     fn new(dialogue: D, turns: &[Turn], chunk: usize) -> Self {
-        let mut split = Vec::new();
-        for turn in turns {
-            match turn {
-                Turn::Server(bytes) => split.extend(bytes.chunks(chunk).map(|chunk| Some(chunk.to_vec()))),
-                Turn::Client(_) => split.push(None),
-            }
-        }
-        Self { negotiation: Negotiation::required(dialogue), requests: Vec::with_capacity(split.len()), turns: split }
+        let requests = Vec::with_capacity(turns.len());
+        Self { negotiation: Negotiation::required(dialogue), turns: turns.to_vec(), chunk, requests }
     }
 
     fn limits(mut self, limits: Limits) -> Self {
@@ -84,13 +82,20 @@ impl<D: Dialogue> Talk<D> {
     #[inline(always)] // Else it is the function that is measured, and counted wherever it is called.
     pub fn have(mut self) -> Had {
         for turn in &self.turns {
-            match turn {
-                Some(bytes) => {
-                    if let Err(error) = self.negotiation.handle_input(bytes) {
-                        return (Err(error), self.turns, self.requests);
-                    }
+            let heard = match turn {
+                Turn::Server(bytes) if self.chunk == 1 => {
+                    bytes.iter().try_for_each(|byte| self.negotiation.handle_input(slice::from_ref(byte)))
                 }
-                None => self.requests.extend(self.negotiation.poll_transmit()),
+                Turn::Server(bytes) => {
+                    bytes.chunks(self.chunk).try_for_each(|chunk| self.negotiation.handle_input(chunk))
+                }
+                Turn::Client(_) => {
+                    self.requests.extend(self.negotiation.poll_transmit());
+                    Ok(())
+                }
+            };
+            if let Err(error) = heard {
+                return (Err(error), self.turns, self.requests);
             }
         }
         (self.negotiation.finish(), self.turns, self.requests)
@@ -98,12 +103,7 @@ impl<D: Dialogue> Talk<D> {
 }
 
 /// How a talk ended, and what is left of it.
-pub type Had = (Result<Upgrade, Error>, Vec<Option<Vec<u8>>>, Vec<Bytes>);
-
-/// A dialogue that is chosen at run time, for the client of the transcripts.
-pub fn dialogue(protocol: Protocol) -> Dynamic {
-    protocol.dialogue(&Transcript::usual(protocol).identity()).expect("valid names")
-}
+pub type Had = (Result<Upgrade, Error>, Vec<Turn>, Vec<Bytes>);
 
 /// The dialogue of an SMTP client.
 pub fn smtp() -> Smtp {

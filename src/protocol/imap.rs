@@ -111,6 +111,7 @@ impl Imap {
     }
 
     /// Takes a whole line, its literals left out.
+    #[inline(never)]
     fn line(&mut self) -> Result<Step, Error> {
         let (origin, status, text) = self.parse();
         match (self.awaiting, origin, status) {
@@ -177,6 +178,7 @@ impl Imap {
     }
 
     /// Takes a whole word, and the byte that ended it.
+    #[inline(never)]
     fn word(&mut self, word: &[u8], by: u8) {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
         self.listing = match self.listing {
@@ -216,6 +218,7 @@ impl Dialogue for Imap {
         }
     }
 
+    #[inline]
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
         match self.literals.push(byte) {
             Piece::Octet => return Ok(Step::More),

@@ -95,6 +95,7 @@ impl<const N: usize> Default for Line<N> {
 
 impl<const N: usize> Line<N> {
     /// Takes the next byte, and says whether it ended the line.
+    #[inline]
     pub fn push(&mut self, byte: u8) -> bool {
         if byte == b'\n' {
             self.end();

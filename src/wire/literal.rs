@@ -42,7 +42,13 @@ impl Literals {
     }
 
     /// Takes the next byte.
+    #[inline]
     pub fn push(&mut self, byte: u8) -> Piece {
+        // Nearly every byte.
+        if matches!(self.state, State::None) && byte != b'{' { Piece::Text } else { self.advance(byte) }
+    }
+
+    fn advance(&mut self, byte: u8) -> Piece {
         let (state, piece) = match (self.state, byte) {
             (State::Within(left), _) => (if left > 1 { State::Within(left - 1) } else { State::None }, Piece::Octet),
             (State::Announced(length) | State::Return(length), b'\n') => (State::None, Piece::Announced(length)),

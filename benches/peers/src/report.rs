@@ -45,7 +45,7 @@ pub fn write() -> Result<(), Failure> {
     readme::replace("round trips", &flights)?;
     let body = [
         String::from(
-            "## The crates and tools of today\n\n    AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo run --release --manifest-path benches/peers/Cargo.toml\n\n",
+            "## The crates and tools of today\n\n    cargo run --release --manifest-path benches/peers/Cargo.toml\n\n",
         ),
         crates(&driver, &mut left_out)?,
         memory(&driver, &mut left_out)?,
@@ -263,7 +263,7 @@ fn named(name: &str) -> String {
 
 const ROUND_TRIPS: &str = "## Round trips before the ClientHello
 
-    AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo run --release --manifest-path benches/peers/Cargo.toml
+    cargo run --release --manifest-path benches/peers/Cargo.toml
 
 How often the server had spoken when the ClientHello came, its greeting included: each is a round trip for the client, after that of
 TCP. The least is what `Protocol::round_trips` says; the command fails if ours is not that, or more than any peer's.

@@ -1,7 +1,7 @@
 //! `starttls check` as a process, beside the floor: a process that makes a TLS connection, and no more (`floor.rs`).
 //!
 //! ```text
-//! cargo run --release --bin check
+//! cargo run --release --manifest-path benches/Cargo.toml --bin check
 //! ```
 
 use std::error::Error;
@@ -23,7 +23,7 @@ const RUNS: usize = 500;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let (tool, floor) = (build("..", "starttls")?, build(".", "floor")?);
+    let (tool, floor) = (build("..", "starttls", "release")?, build(".", "floor", "tool")?);
     let authority = Authority::default();
     let ca_file = std::env::temp_dir().join(format!("starttls-check-{}.pem", std::process::id())).display().to_string();
     fs::write(&ca_file, authority.pem())?;
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         times[RUNS / 2].as_secs_f64() * 1e3
     });
     let mut body = format!(
-        "`cargo run --release --bin check`: the process against the floor, {RUNS} runs of each in turn, the median.\n\n\
+        "`cargo run --release --manifest-path benches/Cargo.toml --bin check`: the process against the floor, {RUNS} runs of each in turn, the median.\n\n\
          | | CPU, ms | to the floor | instructions, M | to the floor |\n|---|--:|--:|--:|--:|\n"
     );
     let most = instructions(&least)?;

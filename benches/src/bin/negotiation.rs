@@ -94,7 +94,7 @@ fn compiler() -> Result<String, Box<dyn Error>> {
 
 /// What criterion measured, in ns.
 fn time(name: &str) -> Result<f64, Box<dyn Error>> {
-    let path = format!("{CRITERION}/{name}/new/estimates.json");
+    let path = format!("{CRITERION}/{}/new/estimates.json", name.replace("/", "_").replace("crowd_", "crowd/"));
     let estimates: Value =
         serde_json::from_str(&fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?)?;
     estimates["median"]["point_estimate"].as_f64().ok_or_else(|| format!("{path} has no median").into())

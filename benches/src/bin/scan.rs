@@ -1,9 +1,9 @@
 //! `starttls scan` beside the tools that people use, on the same loopback servers in the same run.
 //!
 //! ```text
-//! cargo run --release --bin scan            1,000 targets, as root, since nmap wants a port that SMTP has
-//! cargo run --release --bin scan -- 200
-//! SSLYZE=/somewhere/bin/sslyze cargo run --release --bin scan
+//! cargo run --profile tool --manifest-path benches/Cargo.toml --bin scan            1,000 targets, as root, since nmap wants a port that SMTP has
+//! cargo run --profile tool --manifest-path benches/Cargo.toml --bin scan -- 200
+//! SSLYZE=/somewhere/bin/sslyze cargo run --profile tool --manifest-path benches/Cargo.toml --bin scan
 //! ```
 
 use std::error::Error;
@@ -57,7 +57,7 @@ struct Tool {
 }
 
 fn measure(count: usize) -> Result<()> {
-    let tool = build("..", "starttls")?;
+    let tool = build("..", "starttls", "release")?;
     let folder = std::env::temp_dir().join(format!("starttls-scan-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let file = |name: &str| folder.join(name).display().to_string();
@@ -133,7 +133,7 @@ fn measure(count: usize) -> Result<()> {
     let per_second = |cost: &Cost, certificates| certificates as f64 / cost.cpu.as_secs_f64();
     let nmap = rows.iter().find(|(name, ..)| name.starts_with("nmap"));
     let mut body = format!(
-        "`cargo run --release --bin scan`: {count} targets on loopback, {ROUNDS} rounds, of which the one with the least CPU time.\n\n\
+        "`cargo run --profile tool --manifest-path benches/Cargo.toml --bin scan`: {count} targets on loopback, {ROUNDS} rounds, of which the one with the least CPU time.\n\n\
          | | certificates | targets per CPU-second | to nmap | CPU, s | wall, s | memory, MiB |\n|---|--:|--:|--:|--:|--:|--:|\n"
     );
     for (name, cost, certificates) in &rows {

@@ -84,13 +84,13 @@ fn main() -> Result<(), Failure> {
 
 const LEAD: &str = "## An upgrade over a socket
 
-    AWS_LC_SYS_NO_JITTER_ENTROPY=1 cargo run --release --manifest-path benches/Cargo.toml --bin upgrade
+    cargo run --release --manifest-path benches/Cargo.toml --bin upgrade
 
 An upgrade is: connect, negotiate, the TLS handshake in full, one line there and back, close. The floor is the same without a
-negotiation: TLS from the first byte on, with a socket of std and rustls, or with smol and futures-rustls. Unread is what the system
-calls of a dialogue add to that, if nobody looks at what was said. All run against one server on loopback, with one configuration, in processes of their own that take turns. CPU and instructions are ratios to the
-floor above; allocations, bytes and peak heap are what comes on top of it. The variable keeps aws-lc from gathering entropy from jitter
-at the start of a process: that takes ten handshakes' time, and never the same twice.
+negotiation: TLS from the first byte on, with a socket of std and rustls, or with smol and futures-rustls. Unread is what the
+system calls of a dialogue add to that, if nobody looks at what was said. All run against one server on loopback, with one
+configuration, in processes of their own that take turns. CPU and instructions are ratios to the floor above; allocations, bytes
+and peak heap are what comes on top of it, and the allocations are those of the dialogue's construction.
 
 ";
 

@@ -84,7 +84,9 @@ impl Upgrader {
             return Ok(vec![(address, port).into()]);
         }
         let resolved = async { Ok(smol::net::resolve((host, port)).await) };
-        within(&mut self.timer(), "resolve", resolved).await?.map_err(|source| Error::Resolve { host: host.to_owned(), source })
+        within(&mut self.timer(), "resolve", resolved)
+            .await?
+            .map_err(|source| Error::Resolve { host: host.to_owned(), source })
     }
 
     /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
@@ -144,9 +146,7 @@ impl Upgrader {
         self.talk(&mut timer, &mut stream, &mut negotiation).await?;
         let advertised = negotiation.advertised();
         match finish(negotiation)? {
-            Outcome::Upgraded(upgrade) => {
-                self.shake_hands(&mut timer, stream, upgrade).await.map(Outcome::Upgraded)
-            }
+            Outcome::Upgraded(upgrade) => self.shake_hands(&mut timer, stream, upgrade).await.map(Outcome::Upgraded),
             Outcome::Declined(reason) => Ok(Outcome::Declined(Declined { stream, reason, advertised })),
         }
     }
