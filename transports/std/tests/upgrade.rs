@@ -3,14 +3,15 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use starttls::protocol::Pop3;
 use starttls::{Dialogue, Negotiation, Outcome, Protocol, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
-use starttls_std::{Declined, Error, TlsStream, Upgrader};
+use starttls_std::{Declined, Error, Stream, TlsStream, Upgrader};
 use starttls_suite::{PATIENCE, Transport, suite};
 
 struct Blocking(Upgrader);
@@ -62,6 +63,64 @@ impl Transport for Blocking {
 }
 
 suite!(Blocking);
+
+/// A socket that counts how often its bounds are set.
+#[derive(Debug)]
+struct Counted(TcpStream, Arc<AtomicU32>);
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for Counted {
+    fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        self.0.read_timeout()
+    }
+
+    fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        self.0.write_timeout()
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.set_write_timeout(timeout)
+    }
+}
+
+#[test]
+fn bounds_are_set_anew_only_when_they_would_be_late() {
+    let authority = Authority::default();
+    let transcript = Transcript::usual(Protocol::Vnc);
+    let dialogue = Protocol::Vnc.dialogue(&transcript.identity()).expect("valid names");
+    let config = authority.server_config(Flaw::None);
+    let server = Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port");
+    let upgrader = Upgrader::new(authority.client_config(), "localhost".try_into().unwrap(), PATIENCE);
+    let sets = Arc::new(AtomicU32::new(0));
+    let stream = Counted(upgrader.connect_to(&[server.address()]).expect("it listens"), sets.clone());
+    let started = Instant::now();
+    upgrader.upgrade(stream, Negotiation::required(dialogue)).expect("it upgrades");
+    // Once and back, for reads and for writes; and again for each 10 ms that the machine had something else to do.
+    let late = started.elapsed().as_millis() as u32 / 10;
+    let sets = sets.load(Ordering::Relaxed);
+    assert!((4..=4 + 2 * late).contains(&sets), "{sets} in {late} times 10 ms");
+}
 
 #[test]
 fn the_timeouts_of_the_caller_come_back() {
