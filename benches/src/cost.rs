@@ -191,9 +191,10 @@ impl Cost {
         crate::table::median(self.runs.iter().map(measure).collect())
     }
 
-    /// The ratio of a measure to that of `floor` in the same repetition: the median.
+    /// The ratio of a measure to that of `floor`, of the repetition that had the least of it: neighbours only add to it.
     pub fn ratio(&self, floor: &Cost, measure: impl Fn(&Measured) -> f64) -> f64 {
-        let ratios = self.runs.iter().zip(&floor.runs).map(|(run, floor)| measure(run) / measure(floor));
-        crate::table::median(ratios.collect())
+        let [least, least_floor] =
+            [self, floor].map(|cost| cost.runs.iter().map(&measure).fold(f64::INFINITY, f64::min));
+        least / least_floor
     }
 }

@@ -133,7 +133,7 @@ fn measure(count: usize) -> Result<()> {
     let per_second = |cost: &Cost, certificates| certificates as f64 / cost.cpu.as_secs_f64();
     let nmap = rows.iter().find(|(name, ..)| name.starts_with("nmap"));
     let mut body = format!(
-        "`cargo run --profile tool --manifest-path benches/Cargo.toml --bin scan`: {count} targets on loopback, {ROUNDS} rounds, of which the one with the least CPU time.\n\n\
+        "## A scan of many\n\n    cargo run --profile tool --manifest-path benches/Cargo.toml --bin scan\n\n{count} targets on loopback, {ROUNDS} rounds, of which the one with the least CPU time.\n\n\
          | | certificates | targets per CPU-second | to nmap | CPU, s | wall, s | memory, MiB |\n|---|--:|--:|--:|--:|--:|--:|\n"
     );
     for (name, cost, certificates) in &rows {
