@@ -1,6 +1,6 @@
 //! How much a server may say before TLS.
 
-use crate::{Error, Skimmed};
+use crate::Error;
 
 /// Bounds on everything that the server sends in the plaintext phase, each inclusive.
 ///
@@ -69,10 +69,10 @@ impl Meter {
     }
 
     /// So much has arrived at once, for which there was room.
-    pub(crate) fn skimmed(&mut self, skimmed: Skimmed) {
-        self.bytes += self.room().min(skimmed.bytes) as u32;
-        if skimmed.lines > 0 {
-            self.lines += self.lines_left().min(skimmed.lines);
+    pub(crate) fn skimmed(&mut self, bytes: usize, lines: u32) {
+        self.bytes += bytes as u32;
+        if lines > 0 {
+            self.lines += lines;
             self.begin_line();
         }
     }

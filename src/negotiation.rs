@@ -18,7 +18,7 @@
 use bytes::Bytes;
 
 use crate::limits::Meter;
-use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgrade};
+use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Skimmed, Step, Upgrade};
 
 /// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`].
 ///
@@ -184,10 +184,13 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         while !input.is_empty() {
             if skim && self.wants_read() {
                 let room = &input[..input.len().min(self.meter.room())];
-                let skimmed = self.dialogue.skim(room, self.meter.lines_left());
-                self.meter.skimmed(skimmed);
-                input = input.get(skimmed.bytes..).unwrap_or_default();
-                if skimmed.lines > 0 {
+                let lines_left = self.meter.lines_left();
+                let Skimmed { bytes, lines } = self.dialogue.skim(room, lines_left);
+                // A dialogue may be anybody's, and say that it took more than there was.
+                let (bytes, lines) = (bytes.min(room.len()), lines.min(lines_left));
+                self.meter.skimmed(bytes, lines);
+                input = &input[bytes..];
+                if lines > 0 {
                     continue;
                 }
             }

@@ -5,7 +5,7 @@ use starttls::protocol::{
     Acap, Ftp, Imap, Irc, Knobs, Ldap, Munin, Mupdate, Mysql, MysqlX, Nats, Nbd, Nntp, Nsq, Nut, Pcep, Pop3, Postgres,
     Rpc, Sieve, Smtp, Start, Vnc, Xmpp,
 };
-use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol};
+use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol, Skimmed, Step};
 use starttls_replay::Transcript;
 
 const ASK: Knobs = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
@@ -221,4 +221,51 @@ fn limits_hold_exactly_at_their_edge() {
     assert_eq!(outcome(Limits { line: line - 1, ..exact }), Err(Error::Limit(Limit::Line)));
     assert_eq!(outcome(Limits { lines: 1, ..exact }), Err(Error::Limit(Limit::Lines)));
     assert_eq!(outcome(Limits { turns: 2, ..exact }), Err(Error::Limit(Limit::Turns)));
+}
+
+#[test]
+fn lines_that_come_at_once_are_counted_each() {
+    let limits = Limits { lines: 4, ..Limits::default() };
+    let reply = b"250-mail.example\r\n250-A\r\n250-B\r\n250-C\r\n250-STARTTLS\r\n";
+    for size in 1..=reply.len() {
+        let knobs = Knobs { start: Start::AfterGreeting, ..Knobs::default() };
+        let smtp = Smtp::new("client.example").unwrap().knobs(knobs);
+        let mut negotiation = Negotiation::required(smtp).limits(limits);
+        negotiation.poll_transmit();
+        let heard = reply.chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk));
+        // The fifth is one too many, and the reply need not come to its end for that.
+        assert_eq!(heard, Err(Error::Limit(Limit::Lines)), "{size} bytes at a time");
+    }
+}
+
+/// A dialogue that takes more at once than it was given.
+struct Greedy;
+
+impl Dialogue for Greedy {
+    fn open(&mut self) -> Step {
+        Step::More
+    }
+
+    fn receive(&mut self, _: u8) -> Result<Step, Error> {
+        Ok(Step::More)
+    }
+
+    fn skim(&mut self, _: &[u8], _: u32) -> Skimmed {
+        Skimmed { bytes: usize::MAX, lines: u32::MAX }
+    }
+
+    fn awaiting(&self) -> &'static str {
+        "greeting"
+    }
+
+    fn advertised(&self) -> Option<bool> {
+        None
+    }
+}
+
+#[test]
+fn a_dialogue_that_takes_too_much_at_once_is_held_to_the_limits() {
+    let mut negotiation = Negotiation::required(Greedy).limits(Limits { bytes: 30, line: 10, lines: 3, turns: 1 });
+    let heard = (0..30).try_for_each(|_| negotiation.handle_input(b"ab"));
+    assert!(matches!(heard, Err(Error::Limit(_))), "{heard:?}");
 }
