@@ -226,7 +226,7 @@ fn limits_hold_exactly_at_their_edge() {
 #[test]
 fn lines_that_come_at_once_are_counted_each() {
     let limits = Limits { lines: 4, ..Limits::default() };
-    let reply = b"250-mail.example\r\n250-A\r\n250-B\r\n250-C\r\n250-STARTTLS\r\n";
+    let reply = b"250-mail.example\r\n250-A\r\n250-B\r\n250-C\r\n250-D\r\n250-STARTTLS\r\n";
     for size in 1..=reply.len() {
         let knobs = Knobs { start: Start::AfterGreeting, ..Knobs::default() };
         let smtp = Smtp::new("client.example").unwrap().knobs(knobs);
@@ -235,6 +235,7 @@ fn lines_that_come_at_once_are_counted_each() {
         let heard = reply.chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk));
         // The fifth is one too many, and the reply need not come to its end for that.
         assert_eq!(heard, Err(Error::Limit(Limit::Lines)), "{size} bytes at a time");
+        assert_eq!(negotiation.advertised(), None, "{size} bytes at a time");
     }
 }
 

@@ -4,7 +4,7 @@ use starttls::protocol::{
     Acap, Client, Ftp, Imap, Knobs, Mupdate, Nats, Pop3, Postgres, Rdp, Rpc, Smtp, Start, Subtype, UnknownProtocol,
     Vnc, Xmpp,
 };
-use starttls::{Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason};
+use starttls::{Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason, Text};
 
 fn smtp() -> Smtp {
     Smtp::new("client.example").unwrap()
@@ -313,4 +313,54 @@ fn a_tag_is_no_longer_than_its_protocol_allows() {
     for tag in ["", "A 1", "A\r\nB", "*", "+", "\u{e9}"] {
         assert!(Acap::new(tag).is_err() && Mupdate::new(tag).is_err(), "{tag:?}");
     }
+}
+
+#[test]
+fn a_failed_negotiation_answers_its_error_to_whatever_comes() {
+    let mut negotiation = Negotiation::required(smtp());
+    let error = negotiation.handle_input(b"hello\r\n").expect_err("no greeting");
+    assert_ne!(error, Error::Injected);
+    for input in [&b""[..], b"2", b"22", b"220 mail.example\r\n"] {
+        assert_eq!(negotiation.handle_input(input), Err(error.clone()), "{input:?}");
+    }
+    assert_eq!(negotiation.finish().err(), Some(error));
+}
+
+/// How EHLO ends that is answered with `reply`, at every size of chunk, which must not matter.
+fn ehlo(reply: &str) -> Result<Option<bool>, Error> {
+    let after_greeting = Knobs { start: Start::AfterGreeting, ..Knobs::default() };
+    let outcome = |size| {
+        let mut negotiation = Negotiation::opportunistic(smtp().knobs(after_greeting));
+        negotiation.poll_transmit();
+        reply.as_bytes().chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk))?;
+        Ok(negotiation.advertised())
+    };
+    let whole = outcome(reply.len());
+    (1..reply.len()).for_each(|size| assert_eq!(outcome(size), whole, "{size} bytes at a time"));
+    whole
+}
+
+#[test]
+fn the_text_of_a_line_of_ehlo_is_no_line() {
+    assert_eq!(ehlo("250-mail.example\r\n250-250-STARTTLS\r\n250-DSN\r\n250 HELP\r\n"), Ok(Some(false)));
+    assert_eq!(ehlo("250-mail.example\r\n250-DSN\r\n250-STARTTLS\r\n250 HELP\r\n"), Ok(Some(true)));
+}
+
+#[test]
+fn a_reply_that_is_none_is_shown_from_its_beginning() {
+    let reply = "250-mail.example\r\n250-DSN\r\n250-ETRN\r\n251 no\r\n";
+    assert_eq!(ehlo(reply), Err(Error::Unexpected(Text::new(reply.trim_end().as_bytes()))));
+}
+
+#[test]
+fn a_feature_behind_a_long_reply_is_read_to_its_end() {
+    let filler = " SIZE\r\n".repeat(40);
+    // 63 bytes, so that the carriage return is the last of the 64 that are kept.
+    let feature = format!(" AUTH {};TLS", "SSL;".repeat(14).get(..53).unwrap());
+    assert_eq!(feature.len(), 63);
+    let ask = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
+    let mut negotiation = Negotiation::required(Ftp::new().knobs(ask));
+    negotiation.poll_transmit();
+    negotiation.handle_input(format!("211-Features:\r\n{filler}{feature}\r\n211 End\r\n").as_bytes()).unwrap();
+    assert_eq!(negotiation.advertised(), Some(true));
 }
