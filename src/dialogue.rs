@@ -7,8 +7,8 @@ use crate::{Error, Reason, Tls};
 
 /// One protocol's way to TLS, from the client's side. Implement it to teach the crate a protocol that it lacks.
 ///
-/// A dialogue is written for one byte at a time, so it cannot depend on how the bytes were split. The [`Negotiation`] that drives
-/// it keeps the limits and the order of turns: a byte gets here only while a reply is outstanding.
+/// A dialogue is written for one byte at a time, so it cannot depend on how the bytes were split. The [`Negotiation`] that
+/// drives it keeps the limits and the order of turns: a byte gets here only while a reply is outstanding.
 ///
 /// [`Negotiation`]: crate::Negotiation
 pub trait Dialogue {

@@ -184,31 +184,46 @@ fn serve(late: usize, ca_file: &str) -> Result<()> {
     let acceptor = &TlsAcceptor::from(authority.server_config(Flaw::None));
     let called = &Barrier::new(late);
     let executor = &LocalExecutor::new();
-    smol::block_on(executor.run(async {
-        let soon = listen(PORT).await?;
-        let later = listen(0).await?;
-        println!("{}", later.local_addr()?.port());
-        let accept = async |listener: TcpListener, late: bool| -> Result<()> {
-            loop {
-                let (socket, _) = listener.accept().await?;
-                let served = async move {
-                    if late {
-                        called.wait().await;
-                    }
-                    // Who hangs up has what it wanted.
-                    upgrade(socket, acceptor).await
-                };
-                executor.spawn(served).detach();
+    let accept = async |listener: TcpListener, late: bool| -> Result<()> {
+        loop {
+            let (socket, _) = listener.accept().await?;
+            let served = async move {
+                if late {
+                    called.wait().await;
+                }
+                // Who hangs up has what it wanted.
+                upgrade(socket, acceptor).await
+            };
+            executor.spawn(served).detach();
+        }
+    };
+    let accept = &accept;
+    let listening = &LocalExecutor::new();
+    smol::block_on(executor.run(listening.run(async {
+        let mut accepting = Vec::new();
+        // The late ones all have the port that was free for the first.
+        let mut port = 0;
+        for host in (0..late).map(target) {
+            accepting.push(listening.spawn(accept(listen(host, PORT).await?, false)));
+            let later = listen(host, port).await?;
+            port = later.local_addr()?.port();
+            accepting.push(listening.spawn(accept(later, true)));
+        }
+        println!("{port}");
+        let failed = async {
+            for one in accepting {
+                one.await?;
             }
+            Ok(())
         };
         let end = async { Ok(copy(smol::Unblock::new(io::stdin()), &mut sink()).await.map(drop)?) };
-        future::or(future::or(accept(soon, false), accept(later, true)), end).await
-    }))
+        future::or(failed, end).await
+    })))
 }
 
-async fn listen(port: u16) -> Result<TcpListener> {
-    let bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
-    let listener = bound.map_err(|error| format!("port {port}: {error}"))?;
+async fn listen(host: Ipv4Addr, port: u16) -> Result<TcpListener> {
+    let bound = TcpListener::bind((host, port)).await;
+    let listener = bound.map_err(|error| format!("{host}:{port}: {error}"))?;
     // Longer than std has it, so that nobody has to call twice.
     rustix::net::listen(&listener, 4096)?;
     Ok(listener)
