@@ -11,7 +11,7 @@ use starttls_replay::Authority;
 use tempfile::TempDir;
 
 use crate::server::{self, Counting, Seen};
-use crate::way::{Failure, Measured, Way};
+use crate::way::{Failure, Measured, Way, pin};
 
 /// The driver of the measurements: an authority, and this program as the client.
 pub struct Driver {
@@ -92,6 +92,29 @@ impl Driver {
     pub fn run(&self, server: &Counting, way: &Way, upgrades: usize) -> Result<Measured, Failure> {
         let run = self.client(&[], server, way, upgrades)?;
         Measured::read(&String::from_utf8_lossy(&run.stdout))
+    }
+
+    /// What an upgrade takes of the processor, in ns, measured in one process: for each turn, that of each of the ways.
+    ///
+    /// # Errors
+    /// One of the ways fails.
+    pub fn turns(&self, ways: &[Way], turns: usize) -> Result<Vec<Vec<f64>>, Failure> {
+        let start = || {
+            pin(1);
+            ways.iter().map(|way| Counting::start(way.protocol, self.config.clone())).collect()
+        };
+        // Threads that it starts are where it is.
+        let started: io::Result<Vec<Counting>> =
+            std::thread::scope(|scope| scope.spawn(start).join().expect("it does not panic"));
+        let servers = started?;
+        let mut client = Command::new(std::env::current_exe()?);
+        client.arg("turns").arg(self.file("ca.der")).arg(turns.to_string());
+        for (way, server) in ways.iter().zip(&servers) {
+            client.arg(way.name).arg(server.address().to_string());
+        }
+        let taken = String::from_utf8(client.stderr(Stdio::inherit()).output()?.stdout)?;
+        let turn = |line: &str| line.split_whitespace().map(str::parse).collect();
+        Ok(taken.lines().map(turn).collect::<Result<_, _>>()?)
     }
 
     /// What is seen from outside: the difference of two counts of upgrades, so that the start of the process falls out.

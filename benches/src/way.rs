@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
@@ -68,19 +69,7 @@ pub struct Measured {
 /// Those of the upgrade, and of arguments that are none.
 pub fn client(ways: &[Way], arguments: &[String]) -> Result<(), Failure> {
     let [name, address, ca, count] = arguments else { return Err("WAY ADDRESS CA COUNT".into()) };
-    let way = ways.iter().find(|way| way.name == name).ok_or("no such way")?;
-    let ca = CertificateDer::from(std::fs::read(ca)?);
-    let mut roots = RootCertStore::empty();
-    roots.add(ca.clone())?;
-    let provider = CryptoProvider { secure_random: &Random, ..aws_lc_rs::default_provider() };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider.clone()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    // For the crates that make their own.
-    provider.install_default().map_err(|_| "there is a default already")?;
-    let mut upgrade = (way.prepare)(Target { address: address.parse()?, ca, config: Arc::new(config) })?;
+    let mut upgrade = prepare(ways, name, target(address, ca)?)?;
 
     let count: usize = count.parse()?;
     let mut measured = Measured::default();
@@ -115,6 +104,60 @@ pub fn client(ways: &[Way], arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Upgrades in each of several ways in turn, as the process `CA TURNS WAY ADDRESS...`, and prints a line for each turn of all:
+/// what an upgrade took of the processor in each of the ways, in ns.
+///
+/// # Errors
+/// As for [`client`].
+pub fn turns(ways: &[Way], arguments: &[String]) -> Result<(), Failure> {
+    let [ca, turns, named @ ..] = arguments else { return Err("CA TURNS WAY ADDRESS...".into()) };
+    pin(0);
+    let prepared = named.chunks_exact(2).map(|name| prepare(ways, &name[0], target(&name[1], ca)?));
+    let mut upgrades = prepared.collect::<Result<Vec<Upgrade>, _>>()?;
+    for _ in 0..turns.parse()? {
+        for upgrade in &mut upgrades {
+            // It finds the caches cold, and does what a thread of the way before it has left.
+            upgrade()?;
+            let mut least = f64::INFINITY;
+            for _ in 0..5 {
+                let begin = cpu()?;
+                upgrade()?;
+                least = least.min(cpu()? - begin);
+            }
+            print!("{least} ");
+        }
+        println!();
+    }
+    Ok(())
+}
+
+/// Keeps this thread, and those that it starts, to one processor, so that client and server do not fight over one. A machine
+/// that has no such processor is left as it is.
+pub fn pin(processor: usize) {
+    let mut set = CpuSet::new();
+    let _ = set.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+}
+
+fn prepare(ways: &[Way], name: &str, target: Target) -> Result<Upgrade, Failure> {
+    let way = ways.iter().find(|way| way.name == name).ok_or("no such way")?;
+    (way.prepare)(target)
+}
+
+fn target(address: &str, ca: &str) -> Result<Target, Failure> {
+    let ca = CertificateDer::from(std::fs::read(ca)?);
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone())?;
+    let provider = CryptoProvider { secure_random: &Random, ..aws_lc_rs::default_provider() };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider.clone()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    // For the crates that make their own; it is there already if this is not the first target.
+    let _ = provider.install_default();
+    Ok(Target { address: address.parse()?, ca, config: Arc::new(config) })
+}
+
 impl Measured {
     /// What [`client`] printed.
     ///
@@ -129,10 +172,9 @@ impl Measured {
     }
 }
 
-/// The time that this process had on the processor, in ns.
+/// The time that all threads of this process had on the processor, in ns.
 fn cpu() -> nix::Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    Ok((usage.user_time() + usage.system_time()).num_microseconds() as f64 * 1000.0)
+    Ok(Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?).as_nanos() as f64)
 }
 
 /// The provider's random numbers. The first that an upgrade asks for is in its ClientHello.

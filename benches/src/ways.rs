@@ -14,24 +14,16 @@ use crate::talk::{imap, smtp};
 use crate::way::{Failure, Target, Upgrade, Way};
 
 /// TLS from the first byte on, over a blocking socket.
-pub const FLOOR: Way = Way { name: "floor", protocol: None, prepare: |target| floor(target, true) };
+pub const FLOOR: Way = Way { name: "floor", protocol: None, prepare: |target| floor(target, true, &[]) };
 
 /// The same without TCP_NODELAY, to see what that would cost.
 pub const FLOOR_DELAYED: Way =
-    Way { name: "floor, TCP_NODELAY off", protocol: None, prepare: |target| floor(target, false) };
+    Way { name: "floor, TCP_NODELAY off", protocol: None, prepare: |target| floor(target, false, &[]) };
 
 /// The system calls of a dialogue, and then TLS: what is read is not looked at.
 pub const BLIND: [Way; 2] = [
-    Way {
-        name: "floor and SMTP unread",
-        protocol: Some(Protocol::Smtp),
-        prepare: |target| blind(target, &[b"", b"EHLO client.example\r\n", b"STARTTLS\r\n"]),
-    },
-    Way {
-        name: "floor and IMAP unread",
-        protocol: Some(Protocol::Imap),
-        prepare: |target| blind(target, &[b"", b"A7F3 STARTTLS\r\n"]),
-    },
+    Way { name: "floor and SMTP unread", protocol: Some(Protocol::Smtp), prepare: |target| floor(target, true, SMTP) },
+    Way { name: "floor and IMAP unread", protocol: Some(Protocol::Imap), prepare: |target| floor(target, true, IMAP) },
 ];
 
 /// STARTTLS over a blocking socket.
@@ -41,13 +33,31 @@ pub const STD: [Way; 2] = [
 ];
 
 /// TLS from the first byte on, over an async socket.
-pub const SMOL_FLOOR: Way = Way { name: "smol floor", protocol: None, prepare: smol_floor };
+pub const SMOL_FLOOR: Way = Way { name: "smol floor", protocol: None, prepare: |target| smol_floor(target, &[]) };
+
+/// The system calls of a dialogue over an async socket, and then TLS.
+pub const SMOL_BLIND: [Way; 2] = [
+    Way {
+        name: "smol floor and SMTP unread",
+        protocol: Some(Protocol::Smtp),
+        prepare: |target| smol_floor(target, SMTP),
+    },
+    Way {
+        name: "smol floor and IMAP unread",
+        protocol: Some(Protocol::Imap),
+        prepare: |target| smol_floor(target, IMAP),
+    },
+];
 
 /// STARTTLS over an async socket.
 pub const SMOL: [Way; 2] = [
     Way { name: "smol, SMTP", protocol: Some(Protocol::Smtp), prepare: |target| asynchronous(target, smtp) },
     Way { name: "smol, IMAP", protocol: Some(Protocol::Imap), prepare: |target| asynchronous(target, imap) },
 ];
+
+/// What is sent each time before the server speaks, and nobody reads.
+const SMTP: &[&[u8]] = &[b"", b"EHLO client.example\r\n", b"STARTTLS\r\n"];
+const IMAP: &[&[u8]] = &[b"", b"A7F3 STARTTLS\r\n"];
 
 /// The name in the server's certificate.
 pub const NAME: &str = "localhost";
@@ -57,29 +67,16 @@ const LINE: &[u8] = b"A NOOP\r\n";
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn blind(target: Target, requests: &'static [&'static [u8]]) -> Result<Upgrade, Failure> {
-    let name = ServerName::try_from(NAME)?;
-    Ok(Box::new(move || {
-        let mut stream = TcpStream::connect(target.address)?;
-        stream.set_nodelay(true)?;
-        for request in requests {
-            if !request.is_empty() {
-                stream.write_all(request)?;
-            }
-            line(stream.read(&mut [0; 2048])?)?;
-        }
-        let mut connection = ClientConnection::new(target.config.clone(), name.clone())?;
-        connection.complete_io(&mut stream)?;
-        echo(StreamOwned::new(connection, stream))
-    }))
-}
-
-fn floor(target: Target, nodelay: bool) -> Result<Upgrade, Failure> {
+fn floor(target: Target, nodelay: bool, requests: &'static [&'static [u8]]) -> Result<Upgrade, Failure> {
     let name = ServerName::try_from(NAME)?;
     Ok(Box::new(move || {
         let mut stream = TcpStream::connect(target.address)?;
         if nodelay {
             stream.set_nodelay(true)?;
+        }
+        for request in requests {
+            stream.write_all(request)?;
+            line(stream.read(&mut [0; 2048])?)?;
         }
         let mut connection = ClientConnection::new(target.config.clone(), name.clone())?;
         connection.complete_io(&mut stream)?;
@@ -100,12 +97,16 @@ pub fn blocking<D: starttls::Dialogue + 'static>(target: Target, dialogue: fn() 
     }))
 }
 
-fn smol_floor(target: Target) -> Result<Upgrade, Failure> {
+fn smol_floor(target: Target, requests: &'static [&'static [u8]]) -> Result<Upgrade, Failure> {
     let name = ServerName::try_from(NAME)?;
     Ok(Box::new(move || {
         smol::block_on(async {
-            let stream = smol::net::TcpStream::connect(target.address).await?;
+            let mut stream = smol::net::TcpStream::connect(target.address).await?;
             stream.set_nodelay(true)?;
+            for request in requests {
+                stream.write_all(request).await?;
+                line(stream.read(&mut [0; 2048]).await?)?;
+            }
             echo_async(TlsConnector::from(target.config.clone()).connect(name.clone(), stream).await?).await
         })
     }))
