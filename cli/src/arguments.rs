@@ -71,7 +71,9 @@ pub struct Arguments {
     pub command: Command,
 }
 
+// The arguments of a subcommand are made when it is the one that is meant.
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Upgrade one connection, and report what the server said and how TLS and its certificate look
     #[command(after_help = CHECK_HELP)]

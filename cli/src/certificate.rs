@@ -8,10 +8,11 @@ use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use starttls::Escaped;
 use x509_parser::asn1_rs::{Oid, oid};
-use x509_parser::objects::{oid_registry, oid2sn};
+use x509_parser::objects::{oid_registry, oid2abbrev, oid2sn};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
-    OID_SIG_ED448, OID_SIG_ED25519,
+    OID_PKCS1_SHA256WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED448, OID_SIG_ED25519,
+    OidRegistry,
 };
 use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -95,13 +96,22 @@ fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-/// Its name, if it has one.
+/// Its name, if it has one. The usual ones are not looked up: the registry is made when it is asked first.
 fn algorithm(oid: &Oid<'_>) -> String {
-    oid2sn(oid, oid_registry()).map_or_else(|_| oid.to_string(), str::to_owned)
+    match oid {
+        oid if *oid == OID_SIG_ECDSA_WITH_SHA256 => "ecdsa-with-SHA256".to_owned(),
+        oid if *oid == OID_SIG_ECDSA_WITH_SHA384 => "ecdsa-with-SHA384".to_owned(),
+        oid if *oid == OID_PKCS1_SHA256WITHRSA => "sha256WithRSAEncryption".to_owned(),
+        oid => oid2sn(oid, oid_registry()).map_or_else(|_| oid.to_string(), str::to_owned),
+    }
 }
 
+/// The attributes that have an abbreviation need no registry, which is made when it is asked first.
 fn distinguished(name: &X509Name<'_>) -> String {
-    Escaped(name.to_string().as_bytes()).to_string()
+    let none = OidRegistry::default();
+    let short = name.iter_attributes().all(|attribute| oid2abbrev(attribute.attr_type(), &none).is_ok());
+    let text = if short { name.to_string_with_registry(&none).ok() } else { None };
+    Escaped(text.unwrap_or_else(|| name.to_string()).as_bytes()).to_string()
 }
 
 /// A time as RFC 3339 has it.
