@@ -2,17 +2,15 @@
 
 use std::fmt::Display;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use smol::io::AsyncWriteExt;
-use smol::net::TcpStream;
 use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
-use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::{ClientArguments, SessionArguments};
 use crate::dns::Resolver;
@@ -25,6 +23,7 @@ use crate::session::active::{self, Test};
 use crate::session::capabilities::Speech;
 use crate::session::{self, Credentials};
 use crate::target::{Target, host_and_port, host_name};
+use crate::transport::{Stream, Transport};
 use crate::trust::Trust;
 
 /// What the checks of one run have in common.
@@ -98,14 +97,14 @@ impl Checker {
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
-    pub async fn check(&self, target: &Target) -> Report {
+    pub async fn check<T: Transport>(&self, target: &Target) -> Report {
         if self.credentials.is_some() && !Credentials::fit(target.protocol) {
             let mut report = Report::new(&target.text, target.protocol);
             report.fail(Error::Config("logins are tried with smtp, imap and pop3 alone".to_owned()));
             return report;
         }
         let deadline = Instant::now() + self.timeout;
-        let (mut report, tls) = self.connect_by(target, deadline, None).await;
+        let (mut report, tls) = self.connect_by::<T>(target, deadline, None).await;
         if let Some(mut tls) = tls {
             // A server that has TLS from the first byte greets within it, which is not what goes on after an upgrade.
             let goes_on = self.goes_on && !target.implicit;
@@ -116,28 +115,28 @@ impl Checker {
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;
             if self.active && !target.implicit {
-                Box::pin(active::run(self, target, deadline, &mut report)).await;
+                Box::pin(active::run::<T>(self, target, deadline, &mut report)).await;
             }
         }
         report
     }
 
     /// Upgrades, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
-    pub async fn connect(&self, target: &Target) -> (Report, Option<TlsStream<TcpStream>>) {
-        self.connect_by(target, Instant::now() + self.timeout, None).await
+    pub async fn connect<T: Transport>(&self, target: &Target) -> (Report, Option<T::Stream>) {
+        self.connect_by::<T>(target, Instant::now() + self.timeout, None).await
     }
 
     /// The same by a given time. A test puts a command behind the request for TLS.
-    pub async fn connect_by(
+    pub async fn connect_by<T: Transport>(
         &self,
         target: &Target,
         deadline: Instant,
         test: Option<&'static Test>,
-    ) -> (Report, Option<TlsStream<TcpStream>>) {
+    ) -> (Report, Option<T::Stream>) {
         let mut report = Report::new(&target.text, target.protocol);
         report.implicit = target.implicit;
         let started = Instant::now();
-        let upgraded = self.upgrade(target, deadline, test, &mut report).await;
+        let upgraded = self.upgrade::<T>(target, deadline, test, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
         let tls = match upgraded {
             Ok((tls, error)) => {
@@ -158,13 +157,13 @@ impl Checker {
     }
 
     /// The upgrade, and what is wrong with the certificate.
-    async fn upgrade(
+    async fn upgrade<T: Transport>(
         &self,
         target: &Target,
         deadline: Instant,
         test: Option<&'static Test>,
         report: &mut Report,
-    ) -> Result<(TlsStream<TcpStream>, Option<rustls::Error>), Error> {
+    ) -> Result<(T::Stream, Option<rustls::Error>), Error> {
         let server_name = target.server_name.as_ref().or(self.server_name.as_ref());
         report.server_name.clone_from(server_name.unwrap_or(&target.host));
         let server_name = certified(&report.server_name)?;
@@ -179,13 +178,13 @@ impl Checker {
         let config = self.trust.config(recorder.clone());
         let (sender, chunks) = mpsc::channel();
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
+        let mut upgrader = T::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
             // The receiver lives as long as the upgrader.
             let _ = sender.send((side, bytes.to_vec()));
         });
-        let mut stream = self.reach(&upgrader, target, deadline).await?;
-        report.address = stream.peer_addr().ok();
-        let own = stream.local_addr().map_err(config_error)?.ip().to_canonical();
+        let (mut socket, [peer, own]) = self.reach(&upgrader, target, deadline).await?;
+        report.address = peer.ok();
+        let own = own.map_err(config_error)?.ip().to_canonical();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));
 
         let mut dialogue = self.dialogue(target, &name, &domain)?;
@@ -193,7 +192,7 @@ impl Checker {
             dialogue = test.around(dialogue);
         }
         let mut negotiation = Negotiation::required(dialogue);
-        let negotiated = upgrader.negotiate(&mut stream, &mut negotiation).await;
+        let negotiated = upgrader.negotiate(&mut socket, &mut negotiation).await;
         report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
         report.exposure = exposure::of_dialogue(target.protocol, &report.cleartext.dialogue, &name, &domain, own);
         if let Some(speech) = target.protocol.and_then(Speech::of) {
@@ -204,7 +203,7 @@ impl Checker {
         let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
 
         report.exposure.extend(exposure::of_hello(&config, &sni, upgrade.tls().alpn));
-        let tls = match upgrader.handshake(stream, upgrade).await {
+        let tls = match upgrader.handshake(socket, upgrade).await {
             Ok(tls) => tls,
             Err(error) => {
                 report.refused = recorder.certificates();
@@ -217,7 +216,12 @@ impl Checker {
     }
 
     /// The TCP connection.
-    async fn reach(&self, upgrader: &Upgrader, target: &Target, deadline: Instant) -> Result<TcpStream, Error> {
+    async fn reach<T: Transport>(
+        &self,
+        upgrader: &T,
+        target: &Target,
+        deadline: Instant,
+    ) -> Result<(T::Socket, [io::Result<SocketAddr>; 2]), Error> {
         let (host, port) = match &self.place {
             Some((host, port)) => (host, port.unwrap_or(target.port)),
             None => (&target.host, target.port),

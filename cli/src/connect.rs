@@ -6,6 +6,7 @@ use smol::Unblock;
 use smol::future;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use starttls::{Escaped, transport};
+use starttls_smol::Upgrader;
 
 use crate::arguments::ConnectArguments;
 use crate::check::Checker;
@@ -33,7 +34,7 @@ pub fn run(arguments: &ConnectArguments) -> u8 {
             return report.exit_code();
         }
     };
-    let (report, tls) = smol::block_on(checker.connect(&target));
+    let (report, tls) = smol::block_on(checker.connect::<Upgrader>(&target));
     let code = report.exit_code();
     complain_of_nothing_to_report(&report);
     let tls = tls.filter(|_| report.failure.is_none() || arguments.unverified);

@@ -23,6 +23,7 @@ mod session;
 mod sweep;
 mod table;
 mod target;
+mod transport;
 mod trust;
 mod verdict;
 mod verify;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 use std::slice;
 
 use clap::Parser;
+use smol::future;
 use starttls::Escaped;
 
 use arguments::{Arguments, CheckArguments, ClientArguments, Command, OutputArguments};
@@ -98,7 +100,9 @@ fn check(arguments: &CheckArguments) -> ExitCode {
         checker().map(|checker| Sweep::run(&checker, &sweep::ports(host), true))
     } else {
         return match prepare(text, client, checker) {
-            Ok((checker, target)) => report(&smol::block_on(checker.check(&target)), output),
+            Ok((checker, target)) => {
+                report(&future::block_on(checker.check::<starttls_std::Upgrader>(&target)), output)
+            }
             Err(failed) => report(&failed, output),
         };
     };

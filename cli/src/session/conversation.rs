@@ -4,9 +4,11 @@ use std::future::Future;
 use std::io;
 use std::time::Instant;
 
-use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Timer, future};
 use starttls::Escaped;
+
+use crate::transport::Stream;
 
 /// The most bytes that a server may say.
 const MOST: usize = 32 << 10;
@@ -20,8 +22,9 @@ pub struct Conversation<'a, S> {
     received: usize,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
+impl<'a, S: Stream> Conversation<'a, S> {
     pub fn new(stream: &'a mut S, deadline: Instant) -> Self {
+        stream.until(deadline);
         Self { stream, deadline, ahead: Vec::new(), received: 0 }
     }
 
@@ -75,6 +78,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
 
     /// Gives it another deadline.
     pub fn until(&mut self, deadline: Instant) {
+        self.stream.until(deadline);
         self.deadline = deadline;
     }
 
@@ -106,7 +110,8 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>)
         Timer::at(deadline).await;
         Err(io::ErrorKind::TimedOut.into())
     };
-    future::or(late, work).await
+    // What need not wait needs no timer.
+    future::or(work, late).await
 }
 
 /// Why there is no answer.

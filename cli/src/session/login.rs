@@ -5,7 +5,6 @@ use std::fmt::{self, Display, Formatter};
 
 use data_encoding::BASE64;
 use serde::Serialize;
-use smol::io::{AsyncRead, AsyncWrite};
 use starttls::{Escaped, Protocol};
 use zeroize::Zeroizing;
 
@@ -13,6 +12,7 @@ use super::capabilities::{lists, offers};
 use super::conversation::{self, Conversation};
 use super::prompt;
 use crate::failure::Error;
+use crate::transport::Stream;
 
 /// Where the password is looked for first.
 const VARIABLE: &str = "STARTTLS_PASSWORD";
@@ -99,7 +99,7 @@ impl Credentials {
     }
 
     /// Logs in; or says why not.
-    pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    pub async fn log_in<S: Stream>(
         &self,
         protocol: Protocol,
         offered: &[String],

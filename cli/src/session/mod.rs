@@ -10,11 +10,11 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
 
 use serde::Serialize;
-use smol::io::{AsyncRead, AsyncWrite};
 use starttls::Escaped;
 
 use crate::finding::{Finding, Severity};
 use crate::report::{Report, Turn};
+use crate::transport::Stream;
 use capabilities::{Listing, Refused, Speech};
 use conversation::{Conversation, half};
 pub use login::{Credentials, Login};
@@ -33,7 +33,7 @@ pub struct Session {
 }
 
 /// Greets again on `stream`, whose handshake is complete, maybe logs in, and notes in the report what comes of it.
-pub async fn resume<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn resume<S: Stream>(
     speech: &Speech,
     credentials: Option<&Credentials>,
     stream: &mut S,
@@ -84,7 +84,7 @@ pub async fn resume<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Logs in, if there is nothing against it. `offered` is what the server lists within TLS.
-async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+async fn log_in<S: Stream>(
     speech: &Speech,
     credentials: &Credentials,
     offered: Option<&[String]>,
@@ -112,7 +112,7 @@ async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Asks for the capabilities, or awaits them where they come unasked.
-async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+async fn greet<S: Stream>(
     speech: &Speech,
     conversation: &mut Conversation<'_, S>,
     dialogue: &[Turn],
