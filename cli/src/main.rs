@@ -17,6 +17,7 @@ mod implicit;
 mod ocsp;
 mod prometheus;
 mod protocols;
+mod remembered;
 mod report;
 mod scan;
 mod session;

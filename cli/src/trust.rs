@@ -13,6 +13,7 @@ use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore};
 
 use crate::arguments::TlsArguments;
 use crate::failure::Error;
+use crate::remembered;
 use crate::verify::Recorder;
 
 /// The roots, and what TLS is offered with.
@@ -25,7 +26,9 @@ pub struct Trust {
 impl Trust {
     /// Reads the files that the arguments name, or the system's roots.
     pub fn new(arguments: &TlsArguments) -> Result<Self, Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut provider = aws_lc_rs::default_provider();
+        provider.signature_verification_algorithms.all = &remembered::ALGORITHMS;
+        let provider = Arc::new(provider);
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(arguments)?), provider.clone());
         let verifier = verifier.build().map_err(config_error)?;
         let versions = match arguments {
