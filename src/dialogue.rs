@@ -22,11 +22,21 @@ pub trait Dialogue {
     fn receive(&mut self, byte: u8) -> Result<Step, Error>;
 
     /// Takes at once, from the front of `input`, what [`receive`](Self::receive) would answer byte by byte with
-    /// [`Step::More`]; or else whole lines, `lines` at most, at whose ends it would answer with [`Step::Next`]. How much of
-    /// it is up to the dialogue, and nothing is right, too.
-    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
-        let _ = (input, lines);
-        Skimmed::default()
+    /// [`Step::More`], and says how many bytes that were. How much of it is up to the dialogue, and nothing is right, too.
+    fn skim(&mut self, input: &[u8]) -> usize {
+        let _ = input;
+        0
+    }
+
+    /// Takes from the front of `input`, which is not empty, up to the first byte that [`receive`](Self::receive) would answer
+    /// otherwise than with [`Step::More`], and answers as it would.
+    ///
+    /// It may pass over so many answers of [`Step::Next`] as `lines` says, and takes those from it; but then it ends with
+    /// such a byte all the same. How the bytes are taken is up to the dialogue: by default, one by one behind what it
+    /// [skims](Self::skim).
+    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
+        let _ = lines;
+        one_by_one(self, input)
     }
 
     /// The awaited reply: `greeting`, or the command that it answers.
@@ -41,13 +51,18 @@ pub trait Dialogue {
     }
 }
 
-/// What a dialogue took at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Skimmed {
-    /// So many bytes,
-    pub bytes: usize,
-    /// and so many of them ended a line.
-    pub lines: u32,
+/// Takes bytes up to the first of which something comes: those that the dialogue skims at once, and the others one by one.
+pub(crate) fn one_by_one<D: Dialogue + ?Sized>(dialogue: &mut D, input: &mut &[u8]) -> Result<Step, Error> {
+    let skimmed = dialogue.skim(input);
+    *input = input.get(skimmed..).unwrap_or_default();
+    while let Some((&byte, rest)) = input.split_first() {
+        *input = rest;
+        match dialogue.receive(byte) {
+            Ok(Step::More) => {}
+            step => return step,
+        }
+    }
+    Ok(Step::More)
 }
 
 /// Who said something.
@@ -87,8 +102,8 @@ impl<D: Dialogue + ?Sized> Dialogue for Box<D> {
         (**self).receive(byte)
     }
 
-    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
-        (**self).skim(input, lines)
+    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
+        (**self).take(input, lines)
     }
 
     fn awaiting(&self) -> &'static str {

@@ -54,7 +54,7 @@ mod tls;
 pub mod transport;
 pub mod wire;
 
-pub use dialogue::{Dialogue, Side, Skimmed, Step};
+pub use dialogue::{Dialogue, Side, Step};
 pub use error::{Code, Error, Escaped, InvalidName, Reason, Reply, Text};
 pub use framing::Framing;
 pub use limits::{Limit, Limits};

@@ -54,55 +54,62 @@ impl Meter {
         meter
     }
 
+    #[inline]
     pub(crate) fn replies(&self) -> u32 {
         self.turns
     }
 
-    /// How many bytes there is room for in this line.
-    pub(crate) fn room(&self) -> usize {
-        (self.most - self.bytes) as usize
+    /// How many bytes there is room for in this line, which is one at least.
+    #[inline]
+    pub(crate) fn room(&self) -> Result<usize, Error> {
+        if self.bytes >= self.most {
+            return Err(Error::Limit(if self.bytes >= self.limits.bytes { Limit::Bytes } else { Limit::Line }));
+        }
+        Ok((self.most - self.bytes) as usize)
     }
 
     /// How many lines there is room for in this reply.
+    #[inline]
     pub(crate) fn lines_left(&self) -> u32 {
         self.limits.lines - self.lines
     }
 
-    /// So much has arrived at once, for which there was room.
-    pub(crate) fn skimmed(&mut self, bytes: usize, lines: u32) {
+    /// So much has arrived, for which there was room, and of the last line its end is yet to be counted.
+    #[inline]
+    pub(crate) fn count(&mut self, bytes: usize, lines: u32) {
         self.bytes += bytes as u32;
-        if lines > 0 {
-            self.lines += lines;
-            self.begin_line();
-        }
+        self.lines += lines;
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Result<(), Error> {
-        if self.bytes >= self.most {
-            return Err(Error::Limit(if self.bytes >= self.limits.bytes { Limit::Bytes } else { Limit::Line }));
-        }
+        self.room()?;
         self.bytes += 1;
         Ok(())
     }
 
     /// A line ended.
+    #[inline]
     pub(crate) fn line(&mut self) -> Result<(), Error> {
         self.begin_line();
         count(&mut self.lines, self.limits.lines, Limit::Lines)
     }
 
     /// A reply ended, and its last line with it.
+    #[inline]
     pub(crate) fn reply(&mut self) -> Result<(), Error> {
         self.line()?;
         self.lines = 0;
         count(&mut self.turns, self.limits.turns, Limit::Turns)
     }
 
+    #[inline]
     fn begin_line(&mut self) {
         self.most = self.limits.bytes.min(self.bytes.saturating_add(self.limits.line));
     }
 }
 
+#[inline]
 fn count(counter: &mut u32, most: u32, limit: Limit) -> Result<(), Error> {
     if *counter >= most {
         return Err(Error::Limit(limit));

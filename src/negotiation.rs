@@ -18,7 +18,7 @@
 use bytes::Bytes;
 
 use crate::limits::Meter;
-use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Skimmed, Step, Upgrade};
+use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgrade};
 
 /// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`].
 ///
@@ -105,6 +105,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     }
 
     /// The next request, if there is one: send all of it, then read.
+    #[inline]
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         let (request, next) = match core::mem::replace(&mut self.state, State::Awaiting) {
             State::Sending(request) => return Some(request),
@@ -128,7 +129,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     #[inline]
     pub fn handle_input(&mut self, input: &[u8]) -> Result<(), Error> {
         // A byte that comes alone is not worth a search.
-        if let [byte] = input { self.advance(*byte).map(drop) } else { self.take(input) }
+        if let [byte] = input { self.advance(*byte) } else { self.take(input) }
     }
 
     /// Notes that the server closed the connection. It has no right to, before TLS: this always fails.
@@ -174,36 +175,38 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         &self.dialogue
     }
 
-    /// Asks at the beginning of each line what of it can be taken at once, and behind that takes byte by byte.
     #[inline(never)]
     fn take(&mut self, mut input: &[u8]) -> Result<(), Error> {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
         }
-        let mut skim = true;
         while !input.is_empty() {
-            if skim && self.wants_read() {
-                let room = &input[..input.len().min(self.meter.room())];
-                let lines_left = self.meter.lines_left();
-                let Skimmed { bytes, lines } = self.dialogue.skim(room, lines_left);
-                // A dialogue may be anybody's, and say that it took more than there was.
-                let (bytes, lines) = (bytes.min(room.len()), lines.min(lines_left));
-                self.meter.skimmed(bytes, lines);
-                input = &input[bytes..];
-                if lines > 0 {
-                    continue;
-                }
+            if !self.wants_read() {
+                return Err(self.out_of_turn());
             }
-            let Some((&byte, rest)) = input.split_first() else { break };
-            skim = self.advance(byte)?;
-            input = rest;
+            let room = match self.meter.room() {
+                Ok(room) => &input[..input.len().min(room)],
+                Err(error) => return Err(self.fail(error)),
+            };
+            let most = self.meter.lines_left();
+            let (mut rest, mut left) = (room, most);
+            match self.dialogue.take(&mut rest, &mut left) {
+                Ok(step) => {
+                    // A dialogue may be anybody's, and leave more than there was, or all of it.
+                    let bytes = room.len().saturating_sub(rest.len()).max(1);
+                    self.meter.count(bytes, most.saturating_sub(left));
+                    input = &input[bytes..];
+                    self.step(step)?;
+                }
+                Err(error) => return Err(self.fail(error)),
+            }
         }
         Ok(())
     }
 
-    /// Takes a byte, and says whether anything ended with it.
+    /// Takes a byte.
     #[inline(always)]
-    fn advance(&mut self, byte: u8) -> Result<bool, Error> {
+    fn advance(&mut self, byte: u8) -> Result<(), Error> {
         if !self.wants_read() {
             return Err(self.out_of_turn());
         }
@@ -211,16 +214,19 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
             return Err(self.fail(error));
         }
         match self.dialogue.receive(byte) {
-            Ok(Step::More) => Ok(false),
-            Ok(Step::Next) => self.meter.line().map(|()| true).map_err(|error| self.fail(error)),
-            Ok(step) => self.turn(step).map(|()| true),
+            Ok(step) => self.step(step),
             Err(error) => Err(self.fail(error)),
         }
     }
 
-    #[inline(never)] // Few bytes end a reply, and the others are not to pay for them.
-    fn turn(&mut self, step: Step) -> Result<(), Error> {
-        self.meter.reply().and_then(|()| self.enter(step)).map_err(|error| self.fail(error))
+    #[inline(always)]
+    fn step(&mut self, step: Step) -> Result<(), Error> {
+        let entered = match step {
+            Step::More => return Ok(()),
+            Step::Next => self.meter.line(),
+            step => self.meter.reply().and_then(|()| self.enter(step)),
+        };
+        entered.map_err(|error| self.fail(error))
     }
 
     #[cold]
@@ -231,15 +237,16 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         }
     }
 
-    /// Enters the state that a step leads to.
+    /// Enters the state that a step leads to from `Awaiting`.
+    #[inline]
     fn enter(&mut self, step: Step) -> Result<(), Error> {
-        self.state = match step {
-            Step::More | Step::Next | Step::Await => State::Awaiting,
-            Step::Send(request) => State::Sending(request),
-            Step::SendThenUpgrade(request) => State::Parting(request),
-            Step::Upgrade => self.upgraded(),
-            Step::Decline(reason) => State::Ended(P::declined(reason)?),
-        };
+        match step {
+            Step::More | Step::Next | Step::Await => {}
+            Step::Send(request) => self.state = State::Sending(request),
+            Step::SendThenUpgrade(request) => self.state = State::Parting(request),
+            Step::Upgrade => self.state = self.upgraded(),
+            Step::Decline(reason) => self.state = State::Ended(P::declined(reason)?),
+        }
         Ok(())
     }
 

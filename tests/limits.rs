@@ -5,7 +5,7 @@ use starttls::protocol::{
     Acap, Ftp, Imap, Irc, Knobs, Ldap, Munin, Mupdate, Mysql, MysqlX, Nats, Nbd, Nntp, Nsq, Nut, Pcep, Pop3, Postgres,
     Rpc, Sieve, Smtp, Start, Vnc, Xmpp,
 };
-use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol, Skimmed, Step};
+use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol, Step};
 use starttls_replay::Transcript;
 
 const ASK: Knobs = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
@@ -251,8 +251,9 @@ impl Dialogue for Greedy {
         Ok(Step::More)
     }
 
-    fn skim(&mut self, _: &[u8], _: u32) -> Skimmed {
-        Skimmed { bytes: usize::MAX, lines: u32::MAX }
+    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
+        (*input, *lines) = (&[0; 64], u32::MAX);
+        Ok(Step::More)
     }
 
     fn awaiting(&self) -> &'static str {

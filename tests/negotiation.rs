@@ -366,3 +366,27 @@ fn a_feature_behind_a_long_reply_is_read_to_its_end() {
         assert_eq!(negotiation.advertised(), Some(true), "{size} bytes");
     }
 }
+
+#[test]
+fn imap_finds_the_word_wherever_it_stands_in_the_line() {
+    for ahead in 0..280 {
+        for (word, listed) in [("STARTTLS", true), ("STARTTLSX", false), ("XSTARTTLS", false), ("START TLS", false)] {
+            for (before, behind) in [("* OK [CAPABILITY ", "] ready\r\n"), ("* CAPABILITY ", "\r\nA7F3C OK done\r\n")] {
+                let heard = format!("{before}{} {word}{behind}", "Y".repeat(ahead));
+                for size in [heard.len(), 1, 7] {
+                    let ask = before == "* CAPABILITY ";
+                    let start = if ask { Start::AfterGreeting } else { Start::Greeting };
+                    let imap = Imap::new("A7F3").unwrap().knobs(Knobs { start, ask, ..Knobs::default() });
+                    let mut negotiation = Negotiation::opportunistic(imap);
+                    negotiation.poll_transmit();
+                    heard.as_bytes().chunks(size).for_each(|chunk| {
+                        if negotiation.wants_read() {
+                            negotiation.handle_input(chunk).unwrap();
+                        }
+                    });
+                    assert_eq!(negotiation.advertised(), Some(listed), "{heard:?}, {size} bytes at a time");
+                }
+            }
+        }
+    }
+}

@@ -86,11 +86,14 @@ impl<D: Dialogue> Talk<D> {
                 Turn::Server(bytes) if self.chunk == 1 => {
                     bytes.iter().try_for_each(|byte| self.negotiation.handle_input(slice::from_ref(byte)))
                 }
-                Turn::Server(bytes) => {
+                Turn::Server(bytes) if self.chunk < bytes.len() => {
                     bytes.chunks(self.chunk).try_for_each(|chunk| self.negotiation.handle_input(chunk))
                 }
+                Turn::Server(bytes) => self.negotiation.handle_input(bytes),
                 Turn::Client(_) => {
-                    self.requests.extend(self.negotiation.poll_transmit());
+                    if let Some(request) = self.negotiation.poll_transmit() {
+                        self.requests.push(request);
+                    }
                     Ok(())
                 }
             };

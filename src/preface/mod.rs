@@ -25,8 +25,9 @@ use core::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::dialogue::one_by_one;
 use crate::protocol::check;
-use crate::{Dialogue, Error, InvalidName, Skimmed, Step, Tls};
+use crate::{Dialogue, Error, InvalidName, Step, Tls};
 
 mod connect;
 mod proxy;
@@ -125,8 +126,8 @@ impl<P: Preface, D: Dialogue> Dialogue for Via<P, D> {
         Ok(self.step(leg))
     }
 
-    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
-        if self.through { self.dialogue.skim(input, lines) } else { Skimmed::default() }
+    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
+        if self.through { self.dialogue.take(input, lines) } else { one_by_one(self, input) }
     }
 
     fn awaiting(&self) -> &'static str {

@@ -88,7 +88,7 @@ impl Acap {
     /// Takes a whole line, with its literals.
     fn line(&mut self) -> Result<Step, Error> {
         let tag = self.tag.as_bytes();
-        let tag: Option<&[&[u8]]> = if self.awaiting == Awaiting::Greeting { None } else { Some(&[tag]) };
+        let tag = (self.awaiting != Awaiting::Greeting).then_some(tag);
         let line = self.line.head();
         let (origin, status, text) = tagged::parse(line, tag);
         let name = line.strip_prefix(b"* ").map_or(&b""[..], |response| word(response).0);

@@ -26,7 +26,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start, code, word};
 use crate::wire::Lines;
-use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of an FTP client.
 ///
@@ -188,7 +188,7 @@ impl Dialogue for Ftp {
         if self.lines.push(byte) { self.line() } else { Ok(Step::More) }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+    fn skim(&mut self, input: &[u8]) -> usize {
         self.lines.skim(input)
     }
 

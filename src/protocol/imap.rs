@@ -15,12 +15,15 @@
 //! After TLS the client speaks first, there is no second greeting, and the client has to drop the capabilities that it
 //! saw before, those in the greeting too. Tags go on being unique within the connection (RFC 9051 §5.5).
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, ended, line};
-use crate::wire::{Excerpt, Line, Literals, Piece, find};
-use crate::{Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
+use super::{Knobs, Start, begins_with_word, check, ended, line, strip_word};
+use crate::dialogue::one_by_one;
+use crate::wire::{Excerpt, Line, Literals, Piece, find, find_far};
+use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
 /// The dialogue of an IMAP client.
 ///
@@ -30,32 +33,25 @@ use crate::{Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
 pub struct Imap {
     capability: Bytes,
     starttls: Bytes,
-    tag: Excerpt<16>,
+    /// That of CAPABILITY, which is that of STARTTLS and a letter more.
+    tag: Excerpt<17>,
     knobs: Knobs,
     awaiting: Awaiting,
-    line: Line,
+    line: Line<KEPT>,
+    /// How much of what is kept of the line has been looked at.
+    seen: usize,
     literals: Literals,
-    listing: Listing,
-    word: Excerpt<16>,
-    advertised: Option<bool>,
+    capabilities: Capabilities,
 }
+
+/// How much is kept of a line.
+const KEPT: usize = 224;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Awaiting {
     Greeting,
     Capability,
     StartTls,
-}
-
-/// Which word of the line is next, on the way to `* CAPABILITY …` or `* OK [CAPABILITY …]`.
-#[derive(Clone, Copy, Debug)]
-enum Listing {
-    Star,
-    Response,
-    ResponseCode,
-    Capability,
-    CapabilityInCode,
-    Elsewhere,
 }
 
 impl Imap {
@@ -68,24 +64,26 @@ impl Imap {
     /// [`InvalidName`] for any other character or length.
     pub fn new(tag: &str) -> Result<Self, InvalidName> {
         let tag = check("an IMAP tag", 16, "letters and digits", |byte| byte.is_ascii_alphanumeric(), tag)?;
+        let mut longer = Excerpt::of(tag.as_bytes());
+        longer.push(b'C');
         Ok(Self {
-            capability: line(&[tag, "C CAPABILITY"]),
+            capability: Bytes::new(),
             starttls: line(&[tag, " STARTTLS"]),
-            tag: Excerpt::of(tag.as_bytes()),
+            tag: longer,
             knobs: Knobs::default(),
             awaiting: Awaiting::Greeting,
             line: Line::default(),
+            seen: 0,
             literals: Literals::default(),
-            listing: Listing::Star,
-            word: Excerpt::new(),
-            advertised: None,
+            capabilities: Capabilities::default(),
         })
     }
 
     /// Sets where to start, whether to ask for the capabilities, and whether to insist.
     #[must_use]
     pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+        let capability = if knobs.ask { [self.tag.as_bytes(), b" CAPABILITY\r\n"].concat() } else { Vec::new() };
+        Self { knobs, capability: capability.into(), ..self }
     }
 
     fn send_capability(&mut self) -> Bytes {
@@ -95,7 +93,6 @@ impl Imap {
 
     fn send_starttls(&mut self) -> Bytes {
         self.awaiting = Awaiting::StartTls;
-        self.listing = Listing::Elsewhere;
         core::mem::take(&mut self.starttls)
     }
 
@@ -103,104 +100,184 @@ impl Imap {
     fn next(&mut self) -> Step {
         if self.knobs.ask && self.awaiting == Awaiting::Greeting {
             Step::Send(self.send_capability())
-        } else if self.advertised == Some(false) && !self.knobs.insist {
+        } else if self.capabilities.advertised == Some(false) && !self.knobs.insist {
             Step::Decline(Reason::NotAdvertised)
         } else {
             Step::Send(self.send_starttls())
         }
     }
 
-    /// Takes a whole line, its literals left out.
-    #[inline(never)]
-    fn line(&mut self) -> Result<Step, Error> {
-        let (origin, status, text) = self.parse();
+    /// What a line comes to that lets the dialogue go on.
+    fn accept(&mut self, origin: Origin, status: Status) -> Option<Step> {
         match (self.awaiting, origin, status) {
-            (Awaiting::Greeting, Origin::Untagged, Status::Ok) => Ok(self.next()),
+            (Awaiting::Greeting, Origin::Untagged, Status::Ok) => Some(self.next()),
+            (_, Origin::Untagged, Status::Bye) => None,
+            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Some(Step::Next),
+            (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
+                self.capabilities.advertised.get_or_insert(false);
+                Some(self.next())
+            }
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Some(Step::Upgrade),
+            _ => None,
+        }
+    }
+
+    /// What any other line comes to.
+    #[cold]
+    fn refuse(&self, line: &[u8]) -> Result<Step, Error> {
+        let (origin, status, text) = self.parse(line);
+        match (self.awaiting, origin, status) {
             (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
                 Ok(Step::Decline(Reason::Preauthenticated(Text::new(text))))
             }
             (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
-            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Ok(Step::Next),
-            (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
-                self.advertised.get_or_insert(false);
-                Ok(self.next())
-            }
-            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
             (_, Origin::Tagged, Status::No | Status::Bad) => Ok(Step::Decline(Reason::Refused(reply(status, text)))),
-            _ => Err(Error::Unexpected(Text::new(self.line.head()))),
+            _ => Err(Error::Unexpected(Text::new(line))),
         }
     }
 
-    fn parse(&self) -> (Origin, Status, &[u8]) {
+    fn parse<'a>(&self, line: &'a [u8]) -> (Origin, Status, &'a [u8]) {
         let tag = self.tag.as_bytes();
-        match self.awaiting {
-            Awaiting::Greeting => tagged::parse(self.line.head(), None),
-            Awaiting::Capability => tagged::parse(self.line.head(), Some(&[tag, b"C"])),
-            Awaiting::StartTls => tagged::parse(self.line.head(), Some(&[tag])),
+        let tag = match self.awaiting {
+            Awaiting::Greeting => None,
+            Awaiting::Capability => Some(tag),
+            Awaiting::StartTls => tag.split_last().map(|(_, tag)| tag),
+        };
+        tagged::parse(line, tag)
+    }
+
+    /// Looks at what has been kept, and at a byte behind it: the line's end, one of a literal, or one for which there is no
+    /// room.
+    #[inline(never)]
+    fn look(&mut self, byte: u8) -> Result<Step, Error> {
+        let kept = self.line.kept();
+        let unseen = &kept[self.seen..];
+        self.seen = kept.len();
+        let lists = self.awaiting != Awaiting::StartTls;
+        if byte != b'\n' || may_announce(unseen) {
+            for &byte in unseen {
+                self.literals.push(byte);
+            }
         }
+        if lists {
+            self.capabilities.scan(unseen);
+        }
+        match self.literals.push(byte) {
+            Piece::Octet => return Ok(Step::More),
+            Piece::Announced(length) if self.may_hold_literal() => {
+                self.literals.enter(length);
+                return Ok(Step::Next);
+            }
+            Piece::Announced(_) | Piece::Text => {}
+        }
+        if !self.line.push(byte) {
+            if lists {
+                self.capabilities.scan(&[byte]);
+            }
+            return Ok(Step::More);
+        }
+        self.seen = 0;
+        self.capabilities.end();
+        let (origin, status, _) = self.parse(self.line.head());
+        self.accept(origin, status).map_or_else(|| self.refuse(self.line.head()), Ok)
     }
 
     /// Whether the line, at its end, may announce a literal: the text of a status response and of `+` may not.
     fn may_hold_literal(&self) -> bool {
-        self.awaiting != Awaiting::Greeting && matches!(self.parse(), (Origin::Untagged, Status::Data, _))
+        self.awaiting != Awaiting::Greeting
+            && matches!(self.parse(self.line.kept()), (Origin::Untagged, Status::Data, _))
     }
+}
 
-    /// Looks for the capabilities in text that does not end the line.
-    fn scan(&mut self, mut text: &[u8]) {
-        while !matches!(self.listing, Listing::Elsewhere) {
-            let Some(end) = find([b' ', b']'], text) else { return self.word.extend(text) };
-            if self.word.as_bytes().is_empty() && self.ends_word(text[end]) {
-                self.word(&text[..end], text[end]);
-            } else {
-                self.word.extend(&text[..end]);
-                self.scan_byte(text[end]);
+/// Whether a literal may follow a line that ends so.
+fn may_announce(line: &[u8]) -> bool {
+    ended(line, b'\n').ends_with(b"}")
+}
+
+/// Looks for STARTTLS in `* CAPABILITY …` and `* OK [CAPABILITY …] …`, which may come in pieces.
+#[derive(Debug, Default)]
+struct Capabilities {
+    listing: Listing,
+    /// The beginning of a word that the last piece ended in.
+    word: Excerpt<16>,
+    advertised: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Listing {
+    #[default]
+    Unknown,
+    Words,
+    /// In a response code, which a bracket ends.
+    Code,
+    Elsewhere,
+}
+
+impl Capabilities {
+    /// Takes a piece of a line, the carriage return of its end included. The first holds all that is ahead of the list, if
+    /// there is a list.
+    fn scan(&mut self, mut piece: &[u8]) {
+        if self.listing == Listing::Unknown && !piece.is_empty() {
+            (self.listing, piece) = list(piece).unwrap_or((Listing::Elsewhere, b""));
+            if self.listing != Listing::Elsewhere {
+                self.advertised = Some(false);
             }
-            text = &text[end + 1..];
         }
-    }
-
-    fn scan_byte(&mut self, byte: u8) {
-        if self.ends_word(byte) {
-            let word = core::mem::take(&mut self.word);
-            self.word(ended(word.as_bytes(), byte), byte);
+        if self.listing == Listing::Code
+            && let Some(end) = find_far(b']', piece)
+        {
+            self.words(&piece[..end]);
+            self.word(b"");
+            self.listing = Listing::Elsewhere;
         } else {
-            self.word.push(byte);
+            self.words(piece);
         }
     }
 
-    /// A bracket ends a response code, and is a character like any other elsewhere.
-    fn ends_word(&self, byte: u8) -> bool {
-        match byte {
-            b' ' | b'\n' => true,
-            b']' => matches!(self.listing, Listing::ResponseCode | Listing::CapabilityInCode),
-            _ => false,
+    fn words(&mut self, mut piece: &[u8]) {
+        while matches!(self.listing, Listing::Words | Listing::Code) {
+            let Some(end) = find([b' '], piece) else { return self.word.extend(piece) };
+            self.word(&piece[..end]);
+            piece = &piece[end + 1..];
         }
     }
 
-    /// Takes a whole word, and the byte that ended it.
-    #[inline(never)]
-    fn word(&mut self, word: &[u8], by: u8) {
-        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
-        self.listing = match self.listing {
-            Listing::Star if is("*") => Listing::Response,
-            Listing::Response if is("OK") => Listing::ResponseCode,
-            Listing::Response if is("CAPABILITY") => self.list(Listing::Capability),
-            Listing::ResponseCode if is("[CAPABILITY") => self.list(Listing::CapabilityInCode),
-            Listing::Capability | Listing::CapabilityInCode if is("STARTTLS") => {
-                self.advertised = Some(true);
-                Listing::Elsewhere
-            }
-            Listing::Capability | Listing::CapabilityInCode => self.listing,
-            _ => Listing::Elsewhere,
+    /// Ends a word, of which this is what the pieces before did not hold.
+    #[inline(always)]
+    fn word(&mut self, rest: &[u8]) {
+        let is_starttls = if self.word.as_bytes().is_empty() {
+            begins_with_word(rest, b"STARTTLS")
+        } else {
+            self.word.extend(rest);
+            begins_with_word(core::mem::take(&mut self.word).as_bytes(), b"STARTTLS")
         };
-        if by == b']' {
+        if is_starttls {
+            self.advertised = Some(true);
             self.listing = Listing::Elsewhere;
         }
     }
 
-    fn list(&mut self, listing: Listing) -> Listing {
-        self.advertised = Some(false);
-        listing
+    /// Ends a line.
+    fn end(&mut self) {
+        let word = core::mem::take(&mut self.word);
+        if matches!(self.listing, Listing::Words | Listing::Code) {
+            self.word(ended(word.as_bytes(), b'\n'));
+        }
+        self.listing = Listing::Unknown;
+    }
+}
+
+/// How a line lists capabilities, if it does, and what stands behind that word.
+fn list(line: &[u8]) -> Option<(Listing, &[u8])> {
+    let response = line.strip_prefix(b"* ")?;
+    let code = strip_word(response, b"OK").and_then(|text| text.strip_prefix(b" ["));
+    let list = strip_word(code.unwrap_or(response), b"CAPABILITY")?;
+    let listing = if code.is_some() { Listing::Code } else { Listing::Words };
+    match list {
+        [] | [b'\r'] => Some((listing, b"")),
+        [b' ', list @ ..] => Some((listing, list)),
+        [b']', ..] if code.is_some() => Some((listing, list)),
+        _ => None,
     }
 }
 
@@ -220,30 +297,29 @@ impl Dialogue for Imap {
 
     #[inline]
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        match self.literals.push(byte) {
-            Piece::Octet => return Ok(Step::More),
-            Piece::Announced(length) if self.may_hold_literal() => {
-                self.literals.enter(length);
-                return Ok(Step::Next);
-            }
-            Piece::Announced(_) | Piece::Text => {}
-        }
-        if !matches!(self.listing, Listing::Elsewhere) {
-            self.scan_byte(byte);
-        }
-        if !self.line.push(byte) {
-            return Ok(Step::More);
-        }
-        if self.awaiting != Awaiting::StartTls {
-            self.listing = Listing::Star;
-        }
-        self.line()
+        // Nearly every byte: it is looked at when the line ends.
+        if !self.literals.is_within() && self.line.keep(byte) { Ok(Step::More) } else { self.look(byte) }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
-        let text = self.literals.text(input);
-        self.scan(text);
-        self.line.extend(text)
+    /// Reads a line where it stands, if it is there as a whole, and does not go on with a literal.
+    #[inline]
+    fn take(&mut self, input: &mut &[u8], _: &mut u32) -> Result<Step, Error> {
+        if self.line.is_new()
+            && let Some(end) = find_far(b'\n', input)
+            && !may_announce(&input[..end])
+        {
+            let line = &input[..end];
+            *input = &input[end + 1..];
+            if self.awaiting != Awaiting::StartTls {
+                self.capabilities.scan(line);
+                self.capabilities.end();
+            }
+            let line = ended(line, b'\n');
+            let line = &line[..KEPT.min(line.len())];
+            let (origin, status, _) = self.parse(line);
+            return self.accept(origin, status).map_or_else(|| self.refuse(line), Ok);
+        }
+        one_by_one(self, input)
     }
 
     fn awaiting(&self) -> &'static str {
@@ -255,6 +331,6 @@ impl Dialogue for Imap {
     }
 
     fn advertised(&self) -> Option<bool> {
-        self.advertised
+        self.capabilities.advertised
     }
 }

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start, code, ended};
 use crate::wire::{Excerpt, Line};
-use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of an IRC client.
 ///
@@ -200,8 +200,8 @@ impl Dialogue for Irc {
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
-        if self.awaiting == Awaiting::CapLs { Skimmed::default() } else { self.line.skim(input) }
+    fn skim(&mut self, input: &[u8]) -> usize {
+        if self.awaiting == Awaiting::CapLs { 0 } else { self.line.skim(input) }
     }
 
     fn awaiting(&self) -> &'static str {

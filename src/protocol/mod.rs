@@ -73,7 +73,7 @@ pub use xmpp::Xmpp;
 
 pub(crate) use client::check;
 use client::host;
-use text::{begins_with_word, code, ended, line, word};
+use text::{begins_with_word, code, ended, line, strip_word, word};
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
 macro_rules! protocols {

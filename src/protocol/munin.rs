@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start};
 use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of a Munin master.
 ///
@@ -87,7 +87,7 @@ impl Dialogue for Munin {
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+    fn skim(&mut self, input: &[u8]) -> usize {
         self.line.skim(input)
     }
 

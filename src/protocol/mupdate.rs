@@ -22,7 +22,7 @@ use bytes::Bytes;
 use super::tagged::{self, Origin, Status};
 use super::{Knobs, Start, check, line, word};
 use crate::wire::{Excerpt, LongLine, Progress};
-use crate::{Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
+use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
 /// The dialogue of a MUPDATE client.
 ///
@@ -77,7 +77,7 @@ impl Mupdate {
     /// Takes a whole line, with its literals.
     fn line(&mut self) -> Result<Step, Error> {
         let tag = self.tag.as_bytes();
-        let tag: Option<&[&[u8]]> = if self.awaiting == Awaiting::Greeting { None } else { Some(&[tag]) };
+        let tag = (self.awaiting != Awaiting::Greeting).then_some(tag);
         let line = self.line.head();
         let (origin, status, text) = tagged::parse(line, tag);
         match (self.awaiting, origin, status) {
@@ -131,7 +131,7 @@ impl Dialogue for Mupdate {
         }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+    fn skim(&mut self, input: &[u8]) -> usize {
         self.line.skim(input)
     }
 

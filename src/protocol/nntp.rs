@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start, code, word};
 use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of an NNTP client.
 ///
@@ -132,7 +132,7 @@ impl Dialogue for Nntp {
         }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+    fn skim(&mut self, input: &[u8]) -> usize {
         self.line.skim(input)
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::word;
 use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of a NUT client.
 ///
@@ -63,7 +63,7 @@ impl Dialogue for Nut {
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+    fn skim(&mut self, input: &[u8]) -> usize {
         self.line.skim(input)
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// A dialogue read from a text: what to send, and which lines to expect.
 ///
@@ -237,7 +237,7 @@ impl Dialogue for Script {
         if self.line.push(byte) { self.line() } else { Ok(Step::More) }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+    fn skim(&mut self, input: &[u8]) -> usize {
         self.line.skim(input)
     }
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start, word};
 use crate::wire::{Excerpt, LongLine, Progress};
-use crate::{Code, Dialogue, Error, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of a ManageSieve client.
 ///
@@ -165,7 +165,7 @@ impl Dialogue for Sieve {
         }
     }
 
-    fn skim(&mut self, input: &[u8], _: u32) -> Skimmed {
+    fn skim(&mut self, input: &[u8]) -> usize {
         self.line.skim(input)
     }
 

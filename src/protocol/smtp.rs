@@ -15,11 +15,14 @@
 //!
 //! EHLO and STARTTLS are not pipelined: both have to be the last command of a group (RFC 2920 §3.1).
 
+use core::ops::ControlFlow::{self, Break, Continue};
+
 use bytes::Bytes;
 
-use super::{Knobs, Start, begins_with_word, code, host, line};
+use super::{Knobs, Start, begins_with_word, code, ended, host, line};
+use crate::dialogue::one_by_one;
 use crate::wire::{Lines, find};
-use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Skimmed, Step, Text};
+use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
 /// The dialogue of an SMTP or LMTP client.
 ///
@@ -31,8 +34,14 @@ pub struct Smtp {
     hello: Bytes,
     verb: &'static str,
     knobs: Knobs,
-    awaiting: Awaiting,
     lines: Lines,
+    reading: Reading,
+}
+
+/// The reply that is awaited, as far as it has been read.
+#[derive(Debug)]
+struct Reading {
+    awaiting: Awaiting,
     /// What the lines of this reply that go on begin with, once there is one: `250-`.
     first: Option<[u8; 4]>,
     advertised: Option<bool>,
@@ -68,10 +77,8 @@ impl Smtp {
             hello: line(&[verb, " ", name]),
             verb,
             knobs: Knobs::default(),
-            awaiting: Awaiting::Greeting,
             lines: Lines::default(),
-            first: None,
-            advertised: None,
+            reading: Reading { awaiting: Awaiting::Greeting, first: None, advertised: None },
         })
     }
 
@@ -82,61 +89,71 @@ impl Smtp {
     }
 
     fn send_hello(&mut self) -> Bytes {
-        self.awaiting = Awaiting::Hello;
+        self.expect(Awaiting::Hello);
         core::mem::take(&mut self.hello)
     }
 
     fn send_starttls(&mut self) -> Bytes {
-        self.awaiting = Awaiting::StartTls;
+        self.expect(Awaiting::StartTls);
         Bytes::from_static(b"STARTTLS\r\n")
     }
 
-    /// Takes a whole line.
-    fn line(&mut self) -> Result<Step, Error> {
-        let line = self.lines.line();
-        let Some((code, goes_on, text)) =
-            parse(line).filter(|_| self.first.is_none_or(|first| line[..3] == first[..3]))
-        else {
-            return Err(self.unexpected());
-        };
-        if self.lists(text) {
-            self.advertised = Some(true);
-        }
-        if goes_on {
-            self.first = line.first_chunk().copied();
-            self.lines.next();
-            return Ok(Step::Next);
-        }
-        let step = self.reply(code);
-        self.first = None;
+    fn expect(&mut self, reply: Awaiting) {
+        self.reading.awaiting = reply;
+        self.reading.first = None;
         self.lines.clear();
-        step
     }
 
-    /// Whether a line of this text lists STARTTLS. The first line of the reply to EHLO is the server's name, which may be
-    /// anything.
-    fn lists(&self, text: &[u8]) -> bool {
-        self.advertised.is_none()
-            && self.awaiting == Awaiting::Hello
-            && self.first == Some(*b"250-")
-            && begins_with_word(text, b"STARTTLS")
+    /// Takes a whole line that came in pieces.
+    #[inline(never)]
+    fn line(&mut self) -> Result<Step, Error> {
+        match self.reading.line(self.lines.raw_line()) {
+            Continue(()) => {
+                self.lines.next();
+                Ok(Step::Next)
+            }
+            Break(code) => self.end(code, b""),
+        }
     }
 
-    /// Takes a whole reply.
-    fn reply(&mut self, code: u16) -> Result<Step, Error> {
-        match (self.awaiting, code) {
-            (Awaiting::Greeting, 220) => Ok(Step::Send(self.send_hello())),
+    /// Ends a reply, of which this has not been kept. What it said matters only if it was not the hoped-for one.
+    #[inline(always)]
+    fn end(&mut self, code: Option<u16>, reply: &[u8]) -> Result<Step, Error> {
+        match code.and_then(|code| self.accept(code)) {
+            Some(step) => Ok(step),
+            None => {
+                self.lines.extend(reply);
+                self.refuse(code)
+            }
+        }
+    }
+
+    /// What a positive reply comes to.
+    #[inline(always)]
+    fn accept(&mut self, code: u16) -> Option<Step> {
+        match (self.reading.awaiting, code) {
+            (Awaiting::Greeting, 220) => Some(Step::Send(self.send_hello())),
             (Awaiting::Hello, 250) => {
-                let advertised = *self.advertised.get_or_insert(false);
+                let advertised = *self.reading.advertised.get_or_insert(false);
                 if advertised || self.knobs.insist {
-                    Ok(Step::Send(self.send_starttls()))
+                    Some(Step::Send(self.send_starttls()))
                 } else {
-                    Ok(Step::Decline(Reason::NotAdvertised))
+                    Some(Step::Decline(Reason::NotAdvertised))
                 }
             }
-            (Awaiting::StartTls, 220) => Ok(Step::Upgrade),
-            (_, 421) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(self.refusal(code))),
-            (_, 400..=599) => Ok(Step::Decline(Reason::Refused(self.refusal(code)))),
+            (Awaiting::StartTls, 220) => Some(Step::Upgrade),
+            _ => None,
+        }
+    }
+
+    /// What any other reply comes to.
+    #[cold]
+    fn refuse(&self, code: Option<u16>) -> Result<Step, Error> {
+        match (self.reading.awaiting, code) {
+            (_, Some(code @ 421)) | (Awaiting::Greeting, Some(code @ 400..=599)) => {
+                Err(Error::Closing(self.refusal(code)))
+            }
+            (_, Some(code @ 400..=599)) => Ok(Step::Decline(Reason::Refused(self.refusal(code)))),
             _ => Err(self.unexpected()),
         }
     }
@@ -148,6 +165,45 @@ impl Smtp {
 
     fn unexpected(&self) -> Error {
         Error::Unexpected(Text::new(self.lines.reply().trim_ascii_end()))
+    }
+}
+
+impl Reading {
+    /// Reads a line, and says whether the reply goes on, or else with what code it ended: `None` is no reply at all.
+    #[inline(always)]
+    fn line(&mut self, line: &[u8]) -> ControlFlow<Option<u16>> {
+        // Nearly every line.
+        if let Some(first) = self.first
+            && let Some(text) = line.strip_prefix(&first)
+        {
+            self.list(text);
+            return Continue(());
+        }
+        let line = ended(line, b'\n');
+        match (parse(line), self.first) {
+            (Some((_, true, _)), None) => {
+                self.first = line.first_chunk().copied();
+                Continue(())
+            }
+            (Some((code, false, text)), first) if first.is_none_or(|first| line[..3] == first[..3]) => {
+                self.list(text);
+                Break(Some(code))
+            }
+            _ => Break(None),
+        }
+    }
+
+    /// Notes whether a line of this text lists STARTTLS. The first line of the reply to EHLO is the server's name, which may
+    /// be anything.
+    #[inline(always)]
+    fn list(&mut self, text: &[u8]) {
+        if self.advertised.is_none()
+            && self.awaiting == Awaiting::Hello
+            && self.first == Some(*b"250-")
+            && begins_with_word(ended(text, b'\n'), b"STARTTLS")
+        {
+            self.advertised = Some(true);
+        }
     }
 }
 
@@ -165,31 +221,40 @@ impl Dialogue for Smtp {
         if self.lines.push(byte) { self.line() } else { Ok(Step::More) }
     }
 
-    /// Reads the lines that go on where they stand, if they are there as a whole, and are not the first.
-    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
-        let (Some(first), true) = (self.first, self.lines.is_new()) else { return self.lines.skim(input) };
-        let (mut passed, mut rest) = (0, input);
-        while passed < lines
-            && let Some(text) = rest.strip_prefix(&first)
-            && let Some(end) = find([b'\n'], text)
+    fn skim(&mut self, input: &[u8]) -> usize {
+        self.lines.skim(input)
+    }
+
+    /// Reads the lines where they stand, if they are there as a whole.
+    #[inline] // As is all that it calls, since it reads most replies in one go.
+    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
+        let (mut rest, mut left) = (*input, *lines);
+        while left > 0
+            && self.lines.is_new()
+            && let Some(end) = find([b'\n'], rest)
         {
-            let text = &text[..end];
-            if self.lists(text.strip_suffix(b"\r").unwrap_or(text)) {
-                self.advertised = Some(true);
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            match self.reading.line(line) {
+                Continue(()) => left -= 1,
+                Break(code) => {
+                    let reply = &input[..input.len() - rest.len()];
+                    (*input, *lines) = (rest, left);
+                    return self.end(code, reply);
+                }
             }
-            passed += 1;
-            rest = &rest[first.len() + end + 1..];
         }
-        if passed == 0 {
-            return self.lines.skim(input);
+        if left == *lines {
+            return one_by_one(self, input);
         }
-        let whole = &input[..input.len() - rest.len()];
-        self.lines.pass(whole);
-        Skimmed { bytes: whole.len(), lines: passed }
+        self.lines.extend(&input[..input.len() - rest.len()]);
+        self.lines.next();
+        (*input, *lines) = (rest, left + 1);
+        Ok(Step::Next)
     }
 
     fn awaiting(&self) -> &'static str {
-        match self.awaiting {
+        match self.reading.awaiting {
             Awaiting::Greeting => "greeting",
             Awaiting::Hello => self.verb,
             Awaiting::StartTls => "STARTTLS",
@@ -197,11 +262,12 @@ impl Dialogue for Smtp {
     }
 
     fn advertised(&self) -> Option<bool> {
-        self.advertised
+        self.reading.advertised
     }
 }
 
 /// The code, whether the reply goes on, and the text: `250-text`, `250 text` or `250` (RFC 5321 §4.2).
+#[inline(always)]
 fn parse(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     let (code, rest) = code(line).filter(|(code, _)| (200..600).contains(code))?;
     match rest {

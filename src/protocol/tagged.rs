@@ -23,16 +23,15 @@ pub(super) enum Status {
     Data,
 }
 
-/// Splits a response. The tag is given in parts, and is `None` while no command is outstanding.
-pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[&[u8]]>) -> (Origin, Status, &'a [u8]) {
-    let tagged = |tag: &[&[u8]]| {
-        let rest = tag.iter().try_fold(line, |rest, part| rest.strip_prefix(*part))?;
-        rest.strip_prefix(b" ")
-    };
-    let (origin, response) = match (line.strip_prefix(b"* "), tag.and_then(tagged)) {
-        (Some(response), _) => (Origin::Untagged, response),
-        (None, Some(response)) => (Origin::Tagged, response),
-        (None, None) => (Origin::Other, line),
+/// Splits a response. The tag is `None` while no command is outstanding.
+#[inline]
+pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[u8]>) -> (Origin, Status, &'a [u8]) {
+    let (origin, response) = if let Some(response) = line.strip_prefix(b"* ") {
+        (Origin::Untagged, response)
+    } else if let Some(response) = tag.and_then(|tag| line.strip_prefix(tag)?.strip_prefix(b" ")) {
+        (Origin::Tagged, response)
+    } else {
+        (Origin::Other, line)
     };
     let (status, text) = word(response);
     let status = match () {

@@ -15,13 +15,23 @@ pub(super) fn word(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Whether a line begins with this word, in any case.
+/// Whether a line begins with this word, which has letters only, in any case.
+#[inline]
 pub(super) fn begins_with_word<const N: usize>(line: &[u8], word: &[u8; N]) -> bool {
-    let Some((first, rest)) = line.split_first_chunk::<N>() else { return false };
-    matches!(rest, [] | [b' ', ..]) && first.eq_ignore_ascii_case(word)
+    matches!(strip_word(line, word), Some([] | [b' ', ..]))
+}
+
+/// What stands behind these letters, in any case.
+#[inline]
+pub(super) fn strip_word<'a, const N: usize>(line: &'a [u8], letters: &[u8; N]) -> Option<&'a [u8]> {
+    let (first, rest) = line.split_first_chunk::<N>()?;
+    // Letters differ in this bit from their other case, and from nothing else in it alone.
+    let differs = first.iter().zip(letters).fold(0, |differs, (byte, letter)| differs | (byte ^ letter) & !0x20);
+    (differs == 0).then_some(rest)
 }
 
 /// The three digits that a reply begins with, and what stands behind them.
+#[inline]
 pub(super) fn code(line: &[u8]) -> Option<(u16, &[u8])> {
     let [hundreds @ b'0'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', rest @ ..] = line else { return None };
     let [hundreds, tens, ones] = [hundreds, tens, ones].map(|digit| u16::from(digit - b'0'));

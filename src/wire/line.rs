@@ -1,6 +1,6 @@
 //! Lines, and the first bytes of things that may be longer.
 
-use crate::{Skimmed, Text};
+use crate::Text;
 
 /// Where the first of these bytes stands. Most lines and words are short, so that eight bytes at a time is the most that
 /// pays.
@@ -8,20 +8,38 @@ use crate::{Skimmed, Text};
 pub fn find<const N: usize>(needles: [u8; N], input: &[u8]) -> Option<usize> {
     const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let (words, rest) = input.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
+    let found = |word: &[u8; 8]| {
         let word = u64::from_le_bytes(*word);
         let found = needles.iter().fold(0, |found, &needle| {
             // The lowest byte that is zero has its high bit set here, and none below it has.
             let difference = word ^ u64::from_ne_bytes([needle; 8]);
             found | difference.wrapping_sub(LOW) & !difference & HIGH
         });
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        (found != 0).then(|| found.trailing_zeros() as usize / 8)
+    };
+    let mut rest = input;
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        if let Some(at) = found(word) {
+            return Some(input.len() - rest.len() + at);
         }
+        rest = behind;
     }
-    let at = rest.iter().position(|byte| needles.contains(byte))?;
-    Some(input.len() - rest.len() + at)
+    // The last eight bytes, of which some have been looked at.
+    match input.last_chunk() {
+        Some(last) => Some(input.len() - 8 + found(last)?),
+        None => input.iter().position(|byte| needles.contains(byte)),
+    }
+}
+
+/// Where the first byte of this kind stands, which is likely to be far off.
+#[inline]
+pub fn find_far(needle: u8, input: &[u8]) -> Option<usize> {
+    let (chunks, _) = input.as_chunks::<16>();
+    // Without a way out of its midst, this is done for all sixteen at once.
+    let is_within = |chunk: &[u8; 16]| chunk.iter().fold(false, |found, &byte| found | (byte == needle));
+    let ahead = 16 * chunks.iter().take_while(|chunk| !is_within(chunk)).count();
+    let at = find([needle], &input[ahead..])?;
+    Some(ahead + at)
 }
 
 /// The first `N` bytes of something that may be longer, kept inline.
@@ -109,35 +127,53 @@ impl<const N: usize> Line<N> {
     }
 
     /// Takes what stands ahead of the line's end.
-    pub fn skim(&mut self, input: &[u8]) -> Skimmed {
+    pub fn skim(&mut self, input: &[u8]) -> usize {
         self.extend(&input[..find([b'\n'], input).unwrap_or(input.len())])
     }
 
-    /// Takes bytes that do not end the line.
-    pub fn extend(&mut self, input: &[u8]) -> Skimmed {
+    /// Takes bytes that do not end the line, and says how many they were.
+    pub fn extend(&mut self, input: &[u8]) -> usize {
         copy(input, self.bytes.get_mut(self.len as usize..));
         self.len += input.len() as u32;
-        Skimmed { bytes: input.len(), lines: 0 }
+        input.len()
     }
 
     /// Takes a byte that stands within the line, even if it looks like the line's end.
-    pub fn keep(&mut self, byte: u8) {
+    pub fn enclose(&mut self, byte: u8) {
         self.extend(&[byte]);
         self.inner = self.len;
     }
 
-    /// The beginning of the line, without its end.
-    pub fn head(&self) -> &[u8] {
-        let len = if self.len > 0 { self.kept() } else { self.last as usize };
-        &self.bytes[..len]
+    /// Whether the next byte begins a line.
+    pub fn is_new(&self) -> bool {
+        self.len == 0
     }
 
-    fn kept(&self) -> usize {
-        N.min(self.len as usize)
+    /// Keeps a byte that does not end the line, and says whether it was such a one, and there was room for it.
+    #[inline]
+    pub fn keep(&mut self, byte: u8) -> bool {
+        match self.bytes.get_mut(self.len as usize) {
+            Some(slot) if byte != b'\n' => {
+                *slot = byte;
+                self.len += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The beginning of the line, without its end.
+    pub fn head(&self) -> &[u8] {
+        if self.len > 0 { self.kept() } else { &self.bytes[..self.last as usize] }
+    }
+
+    /// What is kept of a line that has not ended.
+    pub fn kept(&self) -> &[u8] {
+        &self.bytes[..N.min(self.len as usize)]
     }
 
     fn end(&mut self) {
-        let line = &self.bytes[..self.kept()];
+        let line = self.kept();
         let line = match line {
             // The last byte that is kept is not always the last of the line.
             [inner @ .., b'\r'] if self.len as usize == line.len() && self.len > self.inner => inner,
@@ -175,21 +211,15 @@ impl Lines {
     }
 
     /// Takes what stands ahead of the line's end.
-    pub fn skim(&mut self, input: &[u8]) -> Skimmed {
+    pub fn skim(&mut self, input: &[u8]) -> usize {
         let begun = &input[..find([b'\n'], input).unwrap_or(input.len())];
         self.extend(begun);
-        Skimmed { bytes: begun.len(), lines: 0 }
+        begun.len()
     }
 
     /// Whether the next byte begins a line.
     pub fn is_new(&self) -> bool {
         self.start == self.end
-    }
-
-    /// Takes whole lines that another follows.
-    pub fn pass(&mut self, lines: &[u8]) {
-        self.extend(lines);
-        self.next();
     }
 
     /// The beginning of the last line, without its end.
@@ -199,6 +229,12 @@ impl Lines {
             line => line,
         };
         &line[..Self::LINE.min(line.len())]
+    }
+
+    /// The same, with the carriage return of its end.
+    pub fn raw_line(&self) -> &[u8] {
+        let line = &self.bytes[self.start as usize..Self::KEPT.min(self.end as usize)];
+        line.strip_suffix(b"\n").unwrap_or(line)
     }
 
     /// The beginning of the reply, as it came.
@@ -217,7 +253,8 @@ impl Lines {
         (self.start, self.end) = (0, 0);
     }
 
-    fn extend(&mut self, input: &[u8]) {
+    /// Takes bytes: the rest of a line, or whole lines.
+    pub fn extend(&mut self, input: &[u8]) {
         copy(input, self.bytes.get_mut(self.end as usize..));
         self.end += input.len() as u32;
     }

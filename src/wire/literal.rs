@@ -1,7 +1,6 @@
 //! The literals of IMAP and its kin.
 
 use super::{Line, find};
-use crate::Skimmed;
 
 /// Finds literals: `{n}` at the end of a line, and behind it n bytes of anything (RFC 9051 §4.3).
 #[derive(Clone, Debug, Default)]
@@ -118,18 +117,18 @@ impl<const N: usize> LongLine<N> {
             Piece::Text => Progress::More,
             Piece::Announced(length) => {
                 self.literals.enter(length);
-                self.line.keep(byte);
+                self.line.enclose(byte);
                 Progress::Literal
             }
             Piece::Octet => {
-                self.line.keep(byte);
+                self.line.enclose(byte);
                 Progress::More
             }
         }
     }
 
     /// Takes text that does not end the line.
-    pub fn skim(&mut self, input: &[u8]) -> Skimmed {
+    pub fn skim(&mut self, input: &[u8]) -> usize {
         self.line.extend(self.literals.text(input))
     }
 

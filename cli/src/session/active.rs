@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use serde::Serialize;
-use starttls::{Dialogue, Error, Protocol, Skimmed, Step, Tls};
+use starttls::{Dialogue, Error, Protocol, Step, Tls};
 
 use super::capabilities::Speech;
 use super::conversation::{Conversation, half};
@@ -199,8 +199,9 @@ impl Dialogue for Behind {
         Ok(self.behind(step))
     }
 
-    fn skim(&mut self, input: &[u8], lines: u32) -> Skimmed {
-        self.dialogue.skim(input, lines)
+    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
+        let step = self.dialogue.take(input, lines)?;
+        Ok(self.behind(step))
     }
 
     fn awaiting(&self) -> &'static str {
