@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use smol::io::AsyncWriteExt;
 use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
+use starttls_smol::{TlsStream, Upgrader};
 
 use crate::arguments::{ClientArguments, SessionArguments};
 use crate::dns::Resolver;
@@ -22,8 +23,8 @@ use crate::report::{Cleartext, Outcome, Report, Tls};
 use crate::session::active::{self, Test};
 use crate::session::capabilities::Speech;
 use crate::session::{self, Credentials};
+use crate::socket::Socket;
 use crate::target::{Target, host_and_port, host_name};
-use crate::transport::{Stream, Transport};
 use crate::trust::Trust;
 
 /// What the checks of one run have in common.
@@ -97,14 +98,14 @@ impl Checker {
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
-    pub async fn check<T: Transport>(&self, target: &Target) -> Report {
+    pub async fn check<S: Socket>(&self, target: &Target) -> Report {
         if self.credentials.is_some() && !Credentials::fit(target.protocol) {
             let mut report = Report::new(&target.text, target.protocol);
             report.fail(Error::Config("logins are tried with smtp, imap and pop3 alone".to_owned()));
             return report;
         }
         let deadline = Instant::now() + self.timeout;
-        let (mut report, tls) = self.connect_by::<T>(target, deadline, None).await;
+        let (mut report, tls) = self.connect_by::<S>(target, deadline, None).await;
         if let Some(mut tls) = tls {
             // A server that has TLS from the first byte greets within it, which is not what goes on after an upgrade.
             let goes_on = self.goes_on && !target.implicit;
@@ -115,28 +116,28 @@ impl Checker {
             // A farewell, for the server's log: there is nothing left that could fail.
             let _ = tls.close().await;
             if self.active && !target.implicit {
-                Box::pin(active::run::<T>(self, target, deadline, &mut report)).await;
+                Box::pin(active::run::<S>(self, target, deadline, &mut report)).await;
             }
         }
         report
     }
 
     /// Upgrades, and leaves the stream open. There is one whatever the certificate: the report says whether it holds.
-    pub async fn connect<T: Transport>(&self, target: &Target) -> (Report, Option<T::Stream>) {
-        self.connect_by::<T>(target, Instant::now() + self.timeout, None).await
+    pub async fn connect<S: Socket>(&self, target: &Target) -> (Report, Option<TlsStream<S>>) {
+        self.connect_by::<S>(target, Instant::now() + self.timeout, None).await
     }
 
     /// The same by a given time. A test puts a command behind the request for TLS.
-    pub async fn connect_by<T: Transport>(
+    pub async fn connect_by<S: Socket>(
         &self,
         target: &Target,
         deadline: Instant,
         test: Option<&'static Test>,
-    ) -> (Report, Option<T::Stream>) {
+    ) -> (Report, Option<TlsStream<S>>) {
         let mut report = Report::new(&target.text, target.protocol);
         report.implicit = target.implicit;
         let started = Instant::now();
-        let upgraded = self.upgrade::<T>(target, deadline, test, &mut report).await;
+        let upgraded = self.upgrade::<S>(target, deadline, test, &mut report).await;
         report.seconds = started.elapsed().as_secs_f64();
         let tls = match upgraded {
             Ok((tls, error)) => {
@@ -157,13 +158,13 @@ impl Checker {
     }
 
     /// The upgrade, and what is wrong with the certificate.
-    async fn upgrade<T: Transport>(
+    async fn upgrade<S: Socket>(
         &self,
         target: &Target,
         deadline: Instant,
         test: Option<&'static Test>,
         report: &mut Report,
-    ) -> Result<(T::Stream, Option<rustls::Error>), Error> {
+    ) -> Result<(TlsStream<S>, Option<rustls::Error>), Error> {
         let server_name = target.server_name.as_ref().or(self.server_name.as_ref());
         report.server_name.clone_from(server_name.unwrap_or(&target.host));
         let server_name = certified(&report.server_name)?;
@@ -178,11 +179,13 @@ impl Checker {
         let config = self.trust.config(recorder.clone());
         let (sender, chunks) = mpsc::channel();
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let mut upgrader = T::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
+        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
             // The receiver lives as long as the upgrader.
             let _ = sender.send((side, bytes.to_vec()));
         });
-        let (mut socket, [peer, own]) = self.reach(&upgrader, target, deadline).await?;
+        let addresses = self.addresses(&upgrader, target, deadline).await?;
+        let mut socket = S::connect(config.clone(), sni.clone(), &addresses, deadline).await?;
+        let [peer, own] = socket.ends();
         report.address = peer.ok();
         let own = own.map_err(config_error)?.ip().to_canonical();
         let name = self.name.clone().unwrap_or_else(|| address_literal(own));
@@ -215,13 +218,13 @@ impl Checker {
         Ok((tls, recorder.error().cloned()))
     }
 
-    /// The TCP connection.
-    async fn reach<T: Transport>(
+    /// Where to connect.
+    async fn addresses(
         &self,
-        upgrader: &T,
+        upgrader: &Upgrader,
         target: &Target,
         deadline: Instant,
-    ) -> Result<(T::Socket, [io::Result<SocketAddr>; 2]), Error> {
+    ) -> Result<Vec<SocketAddr>, Error> {
         let (host, port) = match &self.place {
             Some((host, port)) => (host, port.unwrap_or(target.port)),
             None => (&target.host, target.port),
@@ -240,7 +243,7 @@ impl Checker {
                 return Err(transport::Error::Resolve { host: host.clone(), source }.into());
             }
         }
-        Ok(upgrader.connect_to(&addresses).await?)
+        Ok(addresses)
     }
 
     fn dialogue(&self, target: &Target, name: &str, domain: &str) -> Result<Box<dyn Dialogue + Send>, Error> {

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write, stdin, stdout};
 use smol::Unblock;
 use smol::future;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use smol::net::TcpStream;
 use starttls::{Escaped, transport};
-use starttls_smol::Upgrader;
 
 use crate::arguments::ConnectArguments;
 use crate::check::Checker;
@@ -34,7 +34,7 @@ pub fn run(arguments: &ConnectArguments) -> u8 {
             return report.exit_code();
         }
     };
-    let (report, tls) = smol::block_on(checker.connect::<Upgrader>(&target));
+    let (report, tls) = smol::block_on(checker.connect::<TcpStream>(&target));
     let code = report.exit_code();
     complain_of_nothing_to_report(&report);
     let tls = tls.filter(|_| report.failure.is_none() || arguments.unverified);

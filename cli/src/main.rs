@@ -21,10 +21,10 @@ mod remembered;
 mod report;
 mod scan;
 mod session;
+mod socket;
 mod sweep;
 mod table;
 mod target;
-mod transport;
 mod trust;
 mod verdict;
 mod verify;
@@ -42,6 +42,7 @@ use certificate::Certificate;
 use check::Checker;
 use failure::Error;
 use report::Report;
+use socket::Blocking;
 use sweep::Sweep;
 use target::Target;
 
@@ -101,9 +102,7 @@ fn check(arguments: &CheckArguments) -> ExitCode {
         checker().map(|checker| Sweep::run(&checker, &sweep::ports(host), true))
     } else {
         return match prepare(text, client, checker) {
-            Ok((checker, target)) => {
-                report(&future::block_on(checker.check::<starttls_std::Upgrader>(&target)), output)
-            }
+            Ok((checker, target)) => report(&future::block_on(checker.check::<Blocking>(&target)), output),
             Err(failed) => report(&failed, output),
         };
     };

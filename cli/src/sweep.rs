@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use smol::LocalExecutor;
+use smol::net::TcpStream;
 use starttls::Protocol;
-use starttls_smol::Upgrader;
 
 use crate::check::Checker;
 use crate::failure::Kind;
@@ -38,7 +38,7 @@ impl Sweep {
     /// Checks all targets at once.
     pub fn run(checker: &Checker, targets: &[Target], guessed: bool) -> Self {
         let executor = LocalExecutor::new();
-        let checks: Vec<_> = targets.iter().map(|target| executor.spawn(checker.check::<Upgrader>(target))).collect();
+        let checks: Vec<_> = targets.iter().map(|target| executor.spawn(checker.check::<TcpStream>(target))).collect();
         let reports = smol::block_on(executor.run(async {
             let mut reports = Vec::new();
             for check in checks {

@@ -252,6 +252,38 @@ fn silence_ends_in_time() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_check_that_is_stopped_goes_on() {
+    use std::{process::Stdio, sync::Barrier, thread::sleep};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let authority = Authority::default();
+    let (accepted, play) =
+        (Arc::new(Barrier::new(2)), support::player("pop3/dovecot.txt", authority.server_config(Flaw::None)));
+    let barrier = accepted.clone();
+    let server = serve(move |stream| {
+        barrier.wait();
+        barrier.wait();
+        play(stream)
+    });
+    let mut command = tool();
+    command.args(arguments("pop3", &server, &authority)).stdout(Stdio::piped());
+    let child = command.spawn().expect("the tool starts");
+    accepted.wait();
+    let id = Pid::from_raw(child.id().try_into().expect("a process")).expect("a process");
+    for signal in [Signal::STOP, Signal::CONT] {
+        // It waits for the greeting by now.
+        sleep(Duration::from_millis(200));
+        kill_process(id, signal).expect("it runs");
+    }
+    sleep(Duration::from_millis(200));
+    accepted.wait();
+    let run = Run::from(child.wait_with_output().expect("it ends"));
+    assert_eq!(run.code, 0, "{}", run.stdout);
+}
+
 #[test]
 fn plaintext_for_tls_is_a_failure_of_tls() {
     let server = serve(|mut stream| {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use starttls::Protocol;
 use starttls::protocol::Start;
-use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
-use support::{arguments, good_server, serve};
+use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play, play_then};
+use support::{arguments, good_server, serve, tool};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -197,5 +197,48 @@ fn what_comes_in_place_of_tls_is_told_apart() {
         let report: Value = serde_json::from_str(&run.output).expect("JSON");
         assert_eq!((&report["failure"]["kind"], run.code), (&kind.into(), 2), "{name}: {report}");
         assert!(run.output.bytes().all(|byte| (b' '..=b'~').contains(&byte) || byte == b'\n'), "{name}");
+    }
+}
+
+/// Says a byte every few milliseconds, for longer than any deadline here.
+fn drip(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    for byte in bytes.iter().cycle().take(1000) {
+        stream.write_all(&[*byte])?;
+        stream.flush()?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_drip_does_not_stretch_the_deadline() {
+    let authority = Authority::default();
+    let usual = Transcript::usual(Protocol::Pop3);
+    let config = authority.server_config(Flaw::None);
+    let greeting = serve(|mut stream| drip(&mut stream, b"+"));
+    let tls = serve(|mut stream| {
+        stream.write_all(b"+OK\r\n")?;
+        stream.read_exact(&mut [0; 6])?;
+        stream.write_all(b"+OK go\r\n")?;
+        stream.read_exact(&mut [0; 5])?; // as above
+        drip(&mut stream, b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb")
+    });
+    let within = serve(move |stream| play_then(stream, &usual, config.clone(), |tls| drip(tls, b"+")));
+    // The session within TLS has half of the time.
+    for (name, server, seconds, most) in
+        [("greeting", greeting, "1", 1), ("TLS", tls, "1", 1), ("session", within, "4", 2)]
+    {
+        let start = Instant::now();
+        let mut command = tool();
+        command.args(arguments("pop3", &server, &authority)).args(["--json", "--timeout", seconds]);
+        let report = support::Run::from(command.output().expect("the tool starts")).report();
+        let late = start.elapsed().checked_sub(Duration::from_secs(most)).expect("it waits");
+        assert!(late < Duration::from_secs(1), "{name}: {late:?} late");
+        if name == "session" {
+            assert_eq!(report["session"]["error"], "no whole answer within the time allowed", "{report}");
+        } else {
+            let failure = &report["failure"];
+            assert_eq!((&failure["kind"], &failure["stage"]), (&"timeout".into(), &name.into()), "{report}");
+        }
     }
 }

@@ -20,10 +20,10 @@ use async_signal::{Signal, Signals};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use smol::channel::{self, Receiver, Sender};
+use smol::net::TcpStream;
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, future};
 use starttls::Escaped;
-use starttls_smol::Upgrader;
 
 use crate::arguments::ScanArguments;
 use crate::check::Checker;
@@ -302,7 +302,7 @@ impl Scan {
                     rate.wait().await;
                 }
                 // Boxed, so that it has its memory only as long as it is at work.
-                Box::pin(self.checker.check::<Upgrader>(target)).await
+                Box::pin(self.checker.check::<TcpStream>(target)).await
             }
             Err(bad) => {
                 let mut report = Report::new(&bad.line, None);

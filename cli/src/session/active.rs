@@ -14,8 +14,8 @@ use crate::check::Checker;
 use crate::failure::Kind;
 use crate::finding::{Finding, Severity};
 use crate::report::Report;
+use crate::socket::Socket;
 use crate::target::Target;
-use crate::transport::Transport;
 
 /// What the self-test says in one protocol.
 pub struct Test {
@@ -82,7 +82,7 @@ pub enum Second {
 }
 
 /// Tests the server over connections of its own, and notes in the report what comes of it.
-pub async fn run<T: Transport>(checker: &Checker, target: &Target, deadline: Instant, report: &mut Report) {
+pub async fn run<S: Socket>(checker: &Checker, target: &Target, deadline: Instant, report: &mut Report) {
     let speech = target.protocol.and_then(Speech::of);
     let known = |speech: &'static Speech| Some((speech, TESTS.iter().find(|test| test.protocol == speech.protocol)?));
     let Some((speech, test)) = speech.and_then(known) else {
@@ -94,8 +94,8 @@ pub async fn run<T: Transport>(checker: &Checker, target: &Target, deadline: Ins
         });
         return;
     };
-    let pipelined = test.pipeline::<T>(checker, target, half(deadline)).await;
-    let second_starttls = test.ask_again::<T>(speech, checker, target, deadline).await;
+    let pipelined = test.pipeline::<S>(checker, target, half(deadline)).await;
+    let second_starttls = test.ask_again::<S>(speech, checker, target, deadline).await;
     if pipelined == Pipelined::Executed {
         report.findings.push(Finding {
             severity: Severity::Critical,
@@ -118,8 +118,8 @@ pub async fn run<T: Transport>(checker: &Checker, target: &Target, deadline: Ins
 
 impl Test {
     /// Puts a command behind STARTTLS, ends the session within TLS, and counts the answers.
-    async fn pipeline<T: Transport>(&'static self, checker: &Checker, target: &Target, deadline: Instant) -> Pipelined {
-        let (report, tls) = checker.connect_by::<T>(target, deadline, Some(self)).await;
+    async fn pipeline<S: Socket>(&'static self, checker: &Checker, target: &Target, deadline: Instant) -> Pipelined {
+        let (report, tls) = checker.connect_by::<S>(target, deadline, Some(self)).await;
         let Some(mut tls) = tls else {
             return match report.failure.map(|failure| failure.kind) {
                 Some(Kind::Connect | Kind::Timeout) => Pipelined::Unclear,
@@ -145,14 +145,14 @@ impl Test {
     }
 
     /// Asks for TLS within TLS.
-    async fn ask_again<T: Transport>(
+    async fn ask_again<S: Socket>(
         &self,
         speech: &Speech,
         checker: &Checker,
         target: &Target,
         deadline: Instant,
     ) -> Second {
-        let (report, tls) = checker.connect_by::<T>(target, deadline, None).await;
+        let (report, tls) = checker.connect_by::<S>(target, deadline, None).await;
         let Some(mut tls) = tls else { return Second::Unclear };
         let mut conversation = Conversation::new(&mut tls, deadline);
         if greet(speech, &mut conversation, &report.cleartext.dialogue).await.is_err() {

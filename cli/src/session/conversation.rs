@@ -7,24 +7,25 @@ use std::time::Instant;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Timer, future};
 use starttls::Escaped;
+use starttls_smol::TlsStream;
 
-use crate::transport::Stream;
+use crate::socket::Socket;
 
 /// The most bytes that a server may say.
 const MOST: usize = 32 << 10;
 
 /// A stream on which both sides talk in lines, or in what a `>` ends.
 pub struct Conversation<'a, S> {
-    stream: &'a mut S,
+    stream: &'a mut TlsStream<S>,
     deadline: Instant,
     /// What has arrived and was not looked at.
     ahead: Vec<u8>,
     received: usize,
 }
 
-impl<'a, S: Stream> Conversation<'a, S> {
-    pub fn new(stream: &'a mut S, deadline: Instant) -> Self {
-        stream.until(deadline);
+impl<'a, S: Socket> Conversation<'a, S> {
+    pub fn new(stream: &'a mut TlsStream<S>, deadline: Instant) -> Self {
+        stream.get_ref().until(deadline);
         Self { stream, deadline, ahead: Vec::new(), received: 0 }
     }
 
@@ -78,7 +79,7 @@ impl<'a, S: Stream> Conversation<'a, S> {
 
     /// Gives it another deadline.
     pub fn until(&mut self, deadline: Instant) {
-        self.stream.until(deadline);
+        self.stream.get_ref().until(deadline);
         self.deadline = deadline;
     }
 

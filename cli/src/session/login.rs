@@ -12,7 +12,7 @@ use super::capabilities::{lists, offers};
 use super::conversation::{self, Conversation};
 use super::prompt;
 use crate::failure::Error;
-use crate::transport::Stream;
+use crate::socket::Socket;
 
 /// Where the password is looked for first.
 const VARIABLE: &str = "STARTTLS_PASSWORD";
@@ -99,7 +99,7 @@ impl Credentials {
     }
 
     /// Logs in; or says why not.
-    pub async fn log_in<S: Stream>(
+    pub async fn log_in<S: Socket>(
         &self,
         protocol: Protocol,
         offered: &[String],

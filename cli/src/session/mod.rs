@@ -11,10 +11,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 use starttls::Escaped;
+use starttls_smol::TlsStream;
 
 use crate::finding::{Finding, Severity};
 use crate::report::{Report, Turn};
-use crate::transport::Stream;
+use crate::socket::Socket;
 use capabilities::{Listing, Refused, Speech};
 use conversation::{Conversation, half};
 pub use login::{Credentials, Login};
@@ -33,10 +34,10 @@ pub struct Session {
 }
 
 /// Greets again on `stream`, whose handshake is complete, maybe logs in, and notes in the report what comes of it.
-pub async fn resume<S: Stream>(
+pub async fn resume<S: Socket>(
     speech: &Speech,
     credentials: Option<&Credentials>,
-    stream: &mut S,
+    stream: &mut TlsStream<S>,
     deadline: Instant,
     report: &mut Report,
 ) {
@@ -84,7 +85,7 @@ pub async fn resume<S: Stream>(
 }
 
 /// Logs in, if there is nothing against it. `offered` is what the server lists within TLS.
-async fn log_in<S: Stream>(
+async fn log_in<S: Socket>(
     speech: &Speech,
     credentials: &Credentials,
     offered: Option<&[String]>,
@@ -112,7 +113,7 @@ async fn log_in<S: Stream>(
 }
 
 /// Asks for the capabilities, or awaits them where they come unasked.
-async fn greet<S: Stream>(
+async fn greet<S: Socket>(
     speech: &Speech,
     conversation: &mut Conversation<'_, S>,
     dialogue: &[Turn],

@@ -83,6 +83,7 @@ impl Upgrader {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }
+        self.in_time("resolve")?;
         let resolved = async { Ok(smol::net::resolve((host, port)).await) };
         within(&mut self.timer(), "resolve", resolved)
             .await?
@@ -115,7 +116,7 @@ impl Upgrader {
                 Err(error) => failures.push((address, error)),
             }
         }
-        within(&mut timer, "connect", async { Ok(()) }).await?;
+        self.in_time("connect")?;
         Err(Error::Connect { failures })
     }
 
@@ -220,6 +221,10 @@ impl Upgrader {
         Ok(tls)
     }
 
+    fn in_time(&self, stage: &'static str) -> Result<(), Error> {
+        if Instant::now() < self.deadline { Ok(()) } else { Err(Error::Timeout { stage }) }
+    }
+
     /// One for all that a method waits for: each costs the reactor some system calls.
     fn timer(&self) -> Timer {
         Timer::at(self.deadline)
@@ -232,7 +237,7 @@ impl Upgrader {
     }
 }
 
-/// Waits for `work`, but not beyond the timer.
+/// Waits for `work`, but not beyond the timer. What need not wait is not late, and needs no timer nor its reactor.
 async fn within<T>(
     timer: &mut Timer,
     stage: &'static str,
@@ -242,7 +247,7 @@ async fn within<T>(
         timer.await;
         Err(Error::Timeout { stage })
     };
-    future::or(late, async { work.await.map_err(Error::during(stage)) }).await
+    future::or(async { work.await.map_err(Error::during(stage)) }, late).await
 }
 
 fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
