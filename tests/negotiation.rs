@@ -390,3 +390,17 @@ fn imap_finds_the_word_wherever_it_stands_in_the_line() {
         }
     }
 }
+
+#[test]
+fn imap_passes_over_a_literal_wherever_it_stands_in_the_line() {
+    let at_command = Knobs { start: Start::Command, ..Knobs::default() };
+    for ahead in 0..280 {
+        let heard = format!("* X {} {{12}}\r\nA7F3 OK go\r\n Z\r\nA7F3 NO not now\r\n", "Y".repeat(ahead));
+        for size in [heard.len(), 1, 7] {
+            let mut negotiation = Negotiation::required(Imap::new("A7F3").unwrap().knobs(at_command));
+            negotiation.poll_transmit();
+            let end = heard.as_bytes().chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk));
+            assert!(matches!(end, Err(Error::Declined(_))), "{end:?} of {heard:?}, {size} bytes at a time");
+        }
+    }
+}
