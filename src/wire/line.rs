@@ -162,9 +162,9 @@ impl<const N: usize> Line<N> {
         }
     }
 
-    /// The beginning of the line, without its end.
+    /// The beginning of the line that has ended, without its end.
     pub fn head(&self) -> &[u8] {
-        if self.len > 0 { self.kept() } else { &self.bytes[..self.last as usize] }
+        &self.bytes[..self.last as usize]
     }
 
     /// What is kept of a line that has not ended.
