@@ -252,10 +252,10 @@ fn silence_ends_in_time() {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_check_that_is_stopped_goes_on() {
-    use std::{process::Stdio, sync::Barrier, thread::sleep};
+    use std::{process::Stdio, sync::Barrier};
 
     use rustix::process::{Pid, Signal, kill_process};
 
@@ -273,12 +273,19 @@ fn a_check_that_is_stopped_goes_on() {
     let child = command.spawn().expect("the tool starts");
     accepted.wait();
     let id = Pid::from_raw(child.id().try_into().expect("a process")).expect("a process");
-    for signal in [Signal::STOP, Signal::CONT] {
-        // It waits for the greeting by now.
-        sleep(Duration::from_millis(200));
-        kill_process(id, signal).expect("it runs");
-    }
-    sleep(Duration::from_millis(200));
+    // The states of proc(5): it waits for the greeting, and it is stopped.
+    let until = |state| {
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
+        while !stat().contains(state) {
+            assert!(!stat().contains(") Z "), "it has ended");
+            std::thread::yield_now();
+        }
+    };
+    until(") S ");
+    kill_process(id, Signal::STOP).expect("it runs");
+    until(") T ");
+    kill_process(id, Signal::CONT).expect("it runs");
+    until(") S ");
     accepted.wait();
     let run = Run::from(child.wait_with_output().expect("it ends"));
     assert_eq!(run.code, 0, "{}", run.stdout);

@@ -169,7 +169,8 @@ impl Smtp {
 }
 
 impl Reading {
-    /// Reads a line, and says whether the reply goes on, or else with what code it ended: `None` is no reply at all.
+    /// Reads a line with the carriage return of its end, and says whether the reply goes on, or else with what code it
+    /// ended: `None` is no reply at all.
     #[inline(always)]
     fn line(&mut self, line: &[u8]) -> ControlFlow<Option<u16>> {
         // Nearly every line.
@@ -179,22 +180,21 @@ impl Reading {
             self.list(text);
             return Continue(());
         }
-        let line = ended(line, b'\n');
-        match (parse(line), self.first) {
-            (Some((_, true, _)), None) => {
+        match (parse(ended(line, b'\n')), self.first) {
+            (Some((_, true)), None) => {
                 self.first = line.first_chunk().copied();
                 Continue(())
             }
-            (Some((code, false, text)), first) if first.is_none_or(|first| line[..3] == first[..3]) => {
-                self.list(text);
+            (Some((code, false)), first) if first.is_none_or(|first| line[..3] == first[..3]) => {
+                self.list(line.get(4..).unwrap_or_default());
                 Break(Some(code))
             }
             _ => Break(None),
         }
     }
 
-    /// Notes whether a line of this text lists STARTTLS. The first line of the reply to EHLO is the server's name, which may
-    /// be anything.
+    /// Notes whether a line of this text, which ends as the line does, lists STARTTLS. The first line of the reply to EHLO is
+    /// the server's name, which may be anything.
     #[inline(always)]
     fn list(&mut self, text: &[u8]) {
         if self.advertised.is_none()
@@ -266,14 +266,13 @@ impl Dialogue for Smtp {
     }
 }
 
-/// The code, whether the reply goes on, and the text: `250-text`, `250 text` or `250` (RFC 5321 §4.2).
+/// The code, and whether the reply goes on: `250-text`, `250 text` or `250` (RFC 5321 §4.2).
 #[inline(always)]
-fn parse(line: &[u8]) -> Option<(u16, bool, &[u8])> {
+fn parse(line: &[u8]) -> Option<(u16, bool)> {
     let (code, rest) = code(line).filter(|(code, _)| (200..600).contains(code))?;
     match rest {
-        [] => Some((code, false, rest)),
-        [b' ', text @ ..] => Some((code, false, text)),
-        [b'-', text @ ..] => Some((code, true, text)),
+        [] | [b' ', ..] => Some((code, false)),
+        [b'-', ..] => Some((code, true)),
         _ => None,
     }
 }

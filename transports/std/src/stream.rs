@@ -144,9 +144,17 @@ impl<'a, S: Stream> Timed<'a, S> {
     }
 }
 
-/// What Unix calls a timeout that is over: to rustls it would mean that the socket is to be asked again.
-fn expired(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
+/// Does it until it is done, or the time is over.
+fn in_time<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match work() {
+            // What Unix calls a timeout that is over: to rustls it would mean that the socket is to be asked again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
+            // What Linux says if there is a timeout, and the process was stopped and goes on.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
 }
 
 impl<S: Stream> Drop for Timed<'_, S> {
@@ -163,20 +171,26 @@ impl<S: Stream> Drop for Timed<'_, S> {
 
 impl<S: Stream> Read for Timed<'_, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.bound_read()?;
-        self.stream.read(buffer).map_err(expired)
+        in_time(|| {
+            self.bound_read()?;
+            self.stream.read(buffer)
+        })
     }
 }
 
 impl<S: Stream> Write for Timed<'_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bound_write()?;
-        self.stream.write(bytes).map_err(expired)
+        in_time(|| {
+            self.bound_write()?;
+            self.stream.write(bytes)
+        })
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.bound_write()?;
-        self.stream.write_vectored(bytes).map_err(expired)
+        in_time(|| {
+            self.bound_write()?;
+            self.stream.write_vectored(bytes)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

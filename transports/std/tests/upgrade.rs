@@ -64,18 +64,27 @@ impl Transport for Blocking {
 
 suite!(Blocking);
 
-/// A socket that counts how often its bounds are set.
+/// A socket that counts how often its bounds are set. A signal interrupts it each time, before it does what it is to do.
 #[derive(Debug)]
-struct Counted(TcpStream, Arc<AtomicU32>);
+struct Counted(TcpStream, Arc<AtomicU32>, bool);
+
+impl Counted {
+    fn interrupted(&mut self) -> io::Result<()> {
+        self.2 = !self.2;
+        if self.2 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+}
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupted()?;
         self.0.read(buffer)
     }
 }
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.interrupted()?;
         self.0.write(bytes)
     }
 
@@ -105,7 +114,7 @@ impl Stream for Counted {
 }
 
 #[test]
-fn bounds_are_set_anew_only_when_they_would_be_late() {
+fn bounds_are_set_anew_only_when_they_would_be_late_and_a_signal_is_no_end() {
     let authority = Authority::default();
     let transcript = Transcript::usual(Protocol::Vnc);
     let dialogue = Protocol::Vnc.dialogue(&transcript.identity()).expect("valid names");
@@ -113,7 +122,7 @@ fn bounds_are_set_anew_only_when_they_would_be_late() {
     let server = Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port");
     let upgrader = Upgrader::new(authority.client_config(), "localhost".try_into().unwrap(), PATIENCE);
     let sets = Arc::new(AtomicU32::new(0));
-    let stream = Counted(upgrader.connect_to(&[server.address()]).expect("it listens"), sets.clone());
+    let stream = Counted(upgrader.connect_to(&[server.address()]).expect("it listens"), sets.clone(), false);
     let started = Instant::now();
     upgrader.upgrade(stream, Negotiation::required(dialogue)).expect("it upgrades");
     // Once and back, for reads and for writes; and again for each 10 ms that the machine had something else to do.
