@@ -22,7 +22,8 @@ pub trait Dialogue {
     fn receive(&mut self, byte: u8) -> Result<Step, Error>;
 
     /// Takes at once, from the front of `input`, what [`receive`](Self::receive) would answer byte by byte with
-    /// [`Step::More`], and says how many bytes that were. How much of it is up to the dialogue, and nothing is right, too.
+    /// [`Step::More`], and says how many bytes that were. How much of it is up to the dialogue, and nothing is right, too. A
+    /// byte that comes alone is offered here first.
     fn skim(&mut self, input: &[u8]) -> usize {
         let _ = input;
         0
@@ -100,6 +101,10 @@ impl<D: Dialogue + ?Sized> Dialogue for Box<D> {
 
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
         (**self).receive(byte)
+    }
+
+    fn skim(&mut self, input: &[u8]) -> usize {
+        (**self).skim(input)
     }
 
     fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {

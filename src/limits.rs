@@ -40,18 +40,17 @@ pub enum Limit {
 #[derive(Debug)]
 pub(crate) struct Meter {
     limits: Limits,
-    bytes: u32,
-    /// How many bytes may have arrived by the end of this line.
-    most: u32,
+    /// How many bytes there is room for in this line: none as long as it is not the server's turn.
+    room: u32,
+    /// How many more there are of all that the server may say.
+    rest: u32,
     lines: u32,
     turns: u32,
 }
 
 impl Meter {
     pub(crate) fn new(limits: Limits) -> Self {
-        let mut meter = Self { limits, bytes: 0, most: 0, lines: 0, turns: 0 };
-        meter.begin_line();
-        meter
+        Self { limits, room: 0, rest: limits.bytes, lines: 0, turns: 0 }
     }
 
     #[inline]
@@ -59,13 +58,15 @@ impl Meter {
         self.turns
     }
 
-    /// How many bytes there is room for in this line, which is one at least.
+    /// How many bytes may come.
     #[inline]
-    pub(crate) fn room(&self) -> Result<usize, Error> {
-        if self.bytes >= self.most {
-            return Err(Error::Limit(if self.bytes >= self.limits.bytes { Limit::Bytes } else { Limit::Line }));
-        }
-        Ok((self.most - self.bytes) as usize)
+    pub(crate) fn room(&self) -> usize {
+        self.room as usize
+    }
+
+    /// Why there is no room left in the line.
+    pub(crate) fn exceeded(&self) -> Limit {
+        if self.rest == 0 { Limit::Bytes } else { Limit::Line }
     }
 
     /// How many lines there is room for in this reply.
@@ -77,18 +78,32 @@ impl Meter {
     /// So much has arrived, for which there was room, and of the last line its end is yet to be counted.
     #[inline]
     pub(crate) fn count(&mut self, bytes: usize, lines: u32) {
-        self.bytes += bytes as u32;
+        self.room -= bytes as u32;
         self.lines += lines;
     }
 
+    /// Counts a byte, if there is room for it. If there is none, [`close`](Self::close) has to follow.
     #[inline]
-    pub(crate) fn byte(&mut self) -> Result<(), Error> {
-        self.room()?;
-        self.bytes += 1;
-        Ok(())
+    pub(crate) fn byte(&mut self) -> bool {
+        let is_over;
+        (self.room, is_over) = self.room.overflowing_sub(1);
+        !is_over
     }
 
-    /// A line ended.
+    /// Nothing may come any more.
+    pub(crate) fn close(&mut self) {
+        self.room = 0;
+    }
+
+    /// Begins a line.
+    #[inline]
+    pub(crate) fn begin_line(&mut self) {
+        self.rest += self.room;
+        self.room = self.rest.min(self.limits.line);
+        self.rest -= self.room;
+    }
+
+    /// A line ended, and another follows.
     #[inline]
     pub(crate) fn line(&mut self) -> Result<(), Error> {
         self.begin_line();
@@ -98,14 +113,11 @@ impl Meter {
     /// A reply ended, and its last line with it.
     #[inline]
     pub(crate) fn reply(&mut self) -> Result<(), Error> {
-        self.line()?;
+        self.rest += self.room;
+        self.room = 0;
+        count(&mut self.lines, self.limits.lines, Limit::Lines)?;
         self.lines = 0;
         count(&mut self.turns, self.limits.turns, Limit::Turns)
-    }
-
-    #[inline]
-    fn begin_line(&mut self) {
-        self.most = self.limits.bytes.min(self.bytes.saturating_add(self.limits.line));
     }
 }
 

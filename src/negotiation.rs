@@ -15,6 +15,8 @@
 //! | any | the end of the stream | Failed |
 //! | Failed | anything | Failed |
 
+use core::slice;
+
 use bytes::Bytes;
 
 use crate::limits::Meter;
@@ -101,6 +103,9 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.meter = Meter::new(limits);
+        if self.wants_read() {
+            self.meter.begin_line();
+        }
         self
     }
 
@@ -108,7 +113,10 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         let (request, next) = match core::mem::replace(&mut self.state, State::Awaiting) {
-            State::Sending(request) => return Some(request),
+            State::Sending(request) => {
+                self.meter.begin_line();
+                return Some(request);
+            }
             State::Parting(request) => (Some(request), self.upgraded()),
             state => (None, state),
         };
@@ -147,6 +155,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     ///
     /// # Errors
     /// The error that the negotiation failed with, or [`Error::Unfinished`].
+    #[inline(always)] // It ends what the caller has at hand: a call would only move all of it.
     pub fn finish(self) -> Result<P::Outcome, Error> {
         match self.state {
             State::Ended(outcome) => Ok(outcome),
@@ -181,19 +190,16 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
             return Err(error.clone());
         }
         while !input.is_empty() {
-            if !self.wants_read() {
-                return Err(self.out_of_turn());
+            let room = &input[..input.len().min(self.meter.room())];
+            if room.is_empty() {
+                return Err(self.no_room());
             }
-            let room = match self.meter.room() {
-                Ok(room) => &input[..input.len().min(room)],
-                Err(error) => return Err(self.fail(error)),
-            };
             let most = self.meter.lines_left();
             let (mut rest, mut left) = (room, most);
             match self.dialogue.take(&mut rest, &mut left) {
                 Ok(step) => {
                     // A dialogue may be anybody's, and leave more than there was, or all of it.
-                    let bytes = room.len().saturating_sub(rest.len()).max(1);
+                    let bytes = room.len() - rest.len().min(room.len() - 1);
                     self.meter.count(bytes, most.saturating_sub(left));
                     input = &input[bytes..];
                     self.step(step)?;
@@ -207,12 +213,15 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     /// Takes a byte.
     #[inline(always)]
     fn advance(&mut self, byte: u8) -> Result<(), Error> {
-        if !self.wants_read() {
-            return Err(self.out_of_turn());
+        if !self.meter.byte() {
+            return Err(self.no_room());
         }
-        if let Err(error) = self.meter.byte() {
-            return Err(self.fail(error));
-        }
+        // Nearly every byte of a line.
+        if self.dialogue.skim(slice::from_ref(&byte)) > 0 { Ok(()) } else { self.receive(byte) }
+    }
+
+    #[inline(never)]
+    fn receive(&mut self, byte: u8) -> Result<(), Error> {
         match self.dialogue.receive(byte) {
             Ok(step) => self.step(step),
             Err(error) => Err(self.fail(error)),
@@ -229,10 +238,13 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         entered.map_err(|error| self.fail(error))
     }
 
+    /// Why a byte has no room.
     #[cold]
-    fn out_of_turn(&mut self) -> Error {
+    fn no_room(&mut self) -> Error {
+        self.meter.close();
         match &self.state {
             State::Failed(error) => error.clone(),
+            State::Awaiting => self.fail(Error::Limit(self.meter.exceeded())),
             _ => self.fail(Error::Injected),
         }
     }
@@ -241,13 +253,19 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     #[inline]
     fn enter(&mut self, step: Step) -> Result<(), Error> {
         match step {
-            Step::More | Step::Next | Step::Await => {}
-            Step::Send(request) => self.state = State::Sending(request),
-            Step::SendThenUpgrade(request) => self.state = State::Parting(request),
-            Step::Upgrade => self.state = self.upgraded(),
-            Step::Decline(reason) => self.state = State::Ended(P::declined(reason)?),
+            Step::More | Step::Next | Step::Await => self.meter.begin_line(),
+            Step::Send(request) => self.leave(State::Sending(request)),
+            Step::SendThenUpgrade(request) => self.leave(State::Parting(request)),
+            Step::Upgrade => self.leave(self.upgraded()),
+            Step::Decline(reason) => self.leave(State::Ended(P::declined(reason)?)),
         }
         Ok(())
+    }
+
+    /// Leaves Awaiting, which holds nothing: the compiler does not know that there is nothing to drop.
+    #[inline]
+    fn leave(&mut self, next: State<P::Outcome>) {
+        core::mem::forget(core::mem::replace(&mut self.state, next));
     }
 
     fn upgraded(&self) -> State<P::Outcome> {
@@ -256,6 +274,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
 
     #[cold]
     fn fail(&mut self, error: Error) -> Error {
+        self.meter.close();
         self.state = State::Failed(error.clone());
         error
     }
