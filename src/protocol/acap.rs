@@ -90,7 +90,7 @@ impl Acap {
         let tag = self.tag.as_bytes();
         let tag = (self.awaiting != Awaiting::Greeting).then_some(tag);
         let line = self.line.head();
-        let (origin, status, text) = tagged::parse(line, tag);
+        let (origin, status, response) = tagged::parse(line, tag);
         let name = line.strip_prefix(b"* ").map_or(&b""[..], |response| word(response).0);
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match (self.awaiting, origin, status) {
@@ -102,12 +102,12 @@ impl Acap {
                     Ok(Step::Decline(Reason::NotAdvertised))
                 }
             }
-            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
+            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
             (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Next),
             (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Next),
             (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
             (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad) => {
-                Ok(Step::Decline(Reason::Refused(reply(status, text))))
+                Ok(Step::Decline(Reason::Refused(reply(status, response))))
             }
             _ => Err(Error::Unexpected(Text::new(line))),
         }
@@ -139,8 +139,8 @@ impl Acap {
     }
 }
 
-fn reply(status: Status, text: &[u8]) -> Reply {
-    tagged::reply(status, text, Some(b"(TRYLATER)"))
+fn reply(status: Status, response: &[u8]) -> Reply {
+    tagged::reply(status, response, Some(b"(TRYLATER)"))
 }
 
 impl Dialogue for Acap {

@@ -18,11 +18,12 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use super::tagged::{self, Origin, Status};
 use super::{Knobs, Start, begins_with_word, check, ended, line, strip_word};
 use crate::dialogue::one_by_one;
-use crate::wire::{Excerpt, Line, Literals, Piece, find, find_far};
+use crate::wire::{Excerpt, Line, Literals, Piece};
 use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 
 /// The dialogue of an IMAP client.
@@ -31,21 +32,27 @@ use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 /// that state; `* BYE` ends the session ([`Error::Closing`]).
 #[derive(Debug)]
 pub struct Imap {
-    capability: Bytes,
-    starttls: Bytes,
-    /// That of CAPABILITY, which is that of STARTTLS and a letter more.
-    tag: Excerpt<17>,
-    knobs: Knobs,
-    awaiting: Awaiting,
     line: Line<KEPT>,
-    /// How much of what is kept of the line has been looked at.
+    /// How much of what is kept of the line the literals have been shown.
     seen: usize,
     literals: Literals,
-    capabilities: Capabilities,
+    reading: Reading,
 }
 
 /// How much is kept of a line.
 const KEPT: usize = 224;
+
+/// What the responses are read for.
+#[derive(Debug)]
+struct Reading {
+    capability: Bytes,
+    starttls: Bytes,
+    /// That of STARTTLS, and until it is sent a letter more, for CAPABILITY.
+    tag: Excerpt<17>,
+    knobs: Knobs,
+    awaiting: Awaiting,
+    advertised: Option<bool>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Awaiting {
@@ -67,25 +74,84 @@ impl Imap {
         let mut longer = Excerpt::of(tag.as_bytes());
         longer.push(b'C');
         Ok(Self {
-            capability: Bytes::new(),
-            starttls: line(&[tag, " STARTTLS"]),
-            tag: longer,
-            knobs: Knobs::default(),
-            awaiting: Awaiting::Greeting,
             line: Line::default(),
             seen: 0,
             literals: Literals::default(),
-            capabilities: Capabilities::default(),
+            reading: Reading {
+                capability: Bytes::new(),
+                starttls: line(&[tag, " STARTTLS"]),
+                tag: longer,
+                knobs: Knobs::default(),
+                awaiting: Awaiting::Greeting,
+                advertised: None,
+            },
         })
     }
 
     /// Sets where to start, whether to ask for the capabilities, and whether to insist.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        let capability = if knobs.ask { [self.tag.as_bytes(), b" CAPABILITY\r\n"].concat() } else { Vec::new() };
-        Self { knobs, capability: capability.into(), ..self }
+    pub fn knobs(mut self, knobs: Knobs) -> Self {
+        let tag = self.reading.tag.as_bytes();
+        let capability = if knobs.ask { [tag, b" CAPABILITY\r\n"].concat() } else { Vec::new() };
+        self.reading = Reading { knobs, capability: capability.into(), ..self.reading };
+        self
     }
 
+    /// Looks at what has been kept, and at a byte behind it: the line's end, one of a literal, or one for which there is no
+    /// room.
+    #[inline(never)]
+    fn look(&mut self, byte: u8) -> Result<Step, Error> {
+        let unseen = &self.line.kept()[self.seen..];
+        if byte != b'\n' || may_announce(unseen) {
+            for &byte in unseen {
+                self.literals.push(byte);
+            }
+        }
+        self.seen = self.line.kept().len();
+        match self.literals.push(byte) {
+            Piece::Octet => {
+                self.line.pause(self.literals.is_within());
+                return Ok(Step::More);
+            }
+            Piece::Announced(length) if self.may_hold_literal() => {
+                self.literals.enter(length);
+                self.line.pause(self.literals.is_within());
+                return Ok(Step::Next);
+            }
+            Piece::Announced(_) | Piece::Text => {}
+        }
+        if self.line.is_full() && byte != b'\n' {
+            self.make_room();
+        }
+        let is_ended = self.line.push(byte);
+        self.seen = self.line.kept().len();
+        if is_ended { self.reading.line(self.line.head()) } else { Ok(Step::More) }
+    }
+
+    /// Whether the line, at its end, may announce a literal: the text of a status response and of `+` may not.
+    fn may_hold_literal(&self) -> bool {
+        self.reading.awaiting != Awaiting::Greeting
+            && matches!(self.reading.parse(self.line.kept()), (Origin::Untagged, Status::Data, _))
+    }
+
+    /// Drops what has been read of a list of capabilities that goes on, and of a word that is too long to be STARTTLS.
+    fn make_room(&mut self) {
+        let line = self.line.kept();
+        // What is no greeting is shown as it is.
+        let is_meant = self.reading.awaiting != Awaiting::Greeting || self.reading.parse(line).1 == Status::Ok;
+        if is_meant && let Some((words, false)) = list(line) {
+            let start = line.len() - words.len();
+            let read = words.iter().rposition(|&byte| byte == b' ').unwrap_or(0);
+            if read == 0 {
+                self.line.cut(start + 16..line.len());
+            } else if !holds_starttls(&words[..read]) {
+                self.line.cut(start..start + read);
+            }
+        }
+    }
+}
+
+impl Reading {
     fn send_capability(&mut self) -> Bytes {
         self.awaiting = Awaiting::Capability;
         core::mem::take(&mut self.capability)
@@ -93,6 +159,7 @@ impl Imap {
 
     fn send_starttls(&mut self) -> Bytes {
         self.awaiting = Awaiting::StartTls;
+        self.tag.pop();
         core::mem::take(&mut self.starttls)
     }
 
@@ -100,230 +167,153 @@ impl Imap {
     fn next(&mut self) -> Step {
         if self.knobs.ask && self.awaiting == Awaiting::Greeting {
             Step::Send(self.send_capability())
-        } else if self.capabilities.advertised == Some(false) && !self.knobs.insist {
+        } else if self.advertised == Some(false) && !self.knobs.insist {
             Step::Decline(Reason::NotAdvertised)
         } else {
             Step::Send(self.send_starttls())
         }
     }
 
-    /// What a line comes to that lets the dialogue go on.
-    fn accept(&mut self, origin: Origin, status: Status) -> Option<Step> {
+    /// Reads a line, without its end.
+    #[inline(always)]
+    fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
+        if self.awaiting != Awaiting::StartTls
+            && let Some((words, _)) = list(line)
+        {
+            self.advertised = Some(holds_starttls(words));
+        }
+        let (origin, status, _) = self.parse(line);
         match (self.awaiting, origin, status) {
-            (Awaiting::Greeting, Origin::Untagged, Status::Ok) => Some(self.next()),
-            (_, Origin::Untagged, Status::Bye) => None,
-            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Some(Step::Next),
+            (Awaiting::Greeting, Origin::Untagged, Status::Ok) => Ok(self.next()),
             (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
-                self.capabilities.advertised.get_or_insert(false);
-                Some(self.next())
+                self.advertised.get_or_insert(false);
+                Ok(self.next())
             }
-            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Some(Step::Upgrade),
-            _ => None,
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
+            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, status) if status != Status::Bye => {
+                Ok(Step::Next)
+            }
+            _ => self.refuse(&line[..KEPT.min(line.len())]),
         }
     }
 
     /// What any other line comes to.
-    #[cold]
     fn refuse(&self, line: &[u8]) -> Result<Step, Error> {
-        let (origin, status, text) = self.parse(line);
+        let (origin, status, response) = self.parse(line);
         match (self.awaiting, origin, status) {
             (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
-                Ok(Step::Decline(Reason::Preauthenticated(Text::new(text))))
+                Ok(Step::Decline(Reason::Preauthenticated(Text::new(tagged::text(response)))))
             }
-            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
-            (_, Origin::Tagged, Status::No | Status::Bad) => Ok(Step::Decline(Reason::Refused(reply(status, text)))),
+            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
+            (_, Origin::Tagged, Status::No | Status::Bad) => {
+                Ok(Step::Decline(Reason::Refused(reply(status, response))))
+            }
             _ => Err(Error::Unexpected(Text::new(line))),
         }
     }
 
+    #[inline(always)]
     fn parse<'a>(&self, line: &'a [u8]) -> (Origin, Status, &'a [u8]) {
-        let tag = self.tag.as_bytes();
-        let tag = match self.awaiting {
-            Awaiting::Greeting => None,
-            Awaiting::Capability => Some(tag),
-            Awaiting::StartTls => tag.split_last().map(|(_, tag)| tag),
-        };
+        let tag = (self.awaiting != Awaiting::Greeting).then(|| self.tag.as_bytes());
         tagged::parse(line, tag)
-    }
-
-    /// Looks at what has been kept, and at a byte behind it: the line's end, one of a literal, or one for which there is no
-    /// room.
-    #[inline(never)]
-    fn look(&mut self, byte: u8) -> Result<Step, Error> {
-        let kept = self.line.kept();
-        let unseen = &kept[self.seen..];
-        self.seen = kept.len();
-        let lists = self.awaiting != Awaiting::StartTls;
-        if byte != b'\n' || may_announce(unseen) {
-            for &byte in unseen {
-                self.literals.push(byte);
-            }
-        }
-        if lists {
-            self.capabilities.scan(unseen);
-        }
-        match self.literals.push(byte) {
-            Piece::Octet => return Ok(Step::More),
-            Piece::Announced(length) if self.may_hold_literal() => {
-                self.literals.enter(length);
-                return Ok(Step::Next);
-            }
-            Piece::Announced(_) | Piece::Text => {}
-        }
-        if !self.line.push(byte) {
-            if lists {
-                self.capabilities.scan(&[byte]);
-            }
-            return Ok(Step::More);
-        }
-        self.seen = 0;
-        self.capabilities.end();
-        let (origin, status, _) = self.parse(self.line.head());
-        self.accept(origin, status).map_or_else(|| self.refuse(self.line.head()), Ok)
-    }
-
-    /// Whether the line, at its end, may announce a literal: the text of a status response and of `+` may not.
-    fn may_hold_literal(&self) -> bool {
-        self.awaiting != Awaiting::Greeting
-            && matches!(self.parse(self.line.kept()), (Origin::Untagged, Status::Data, _))
     }
 }
 
 /// Whether a literal may follow a line that ends so.
+#[inline]
 fn may_announce(line: &[u8]) -> bool {
     ended(line, b'\n').ends_with(b"}")
 }
 
-/// Looks for STARTTLS in `* CAPABILITY …` and `* OK [CAPABILITY …] …`, which may come in pieces.
-#[derive(Debug, Default)]
-struct Capabilities {
-    listing: Listing,
-    /// The beginning of a word that the last piece ended in.
-    word: Excerpt<16>,
-    advertised: Option<bool>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum Listing {
-    #[default]
-    Unknown,
-    Words,
-    /// In a response code, which a bracket ends.
-    Code,
-    Elsewhere,
-}
-
-impl Capabilities {
-    /// Takes a piece of a line, the carriage return of its end included. The first holds all that is ahead of the list, if
-    /// there is a list.
-    fn scan(&mut self, mut piece: &[u8]) {
-        if self.listing == Listing::Unknown && !piece.is_empty() {
-            (self.listing, piece) = list(piece).unwrap_or((Listing::Elsewhere, b""));
-            if self.listing != Listing::Elsewhere {
-                self.advertised = Some(false);
-            }
-        }
-        if self.listing == Listing::Code
-            && let Some(end) = find_far(b']', piece)
-        {
-            self.words(&piece[..end]);
-            self.word(b"");
-            self.listing = Listing::Elsewhere;
-        } else {
-            self.words(piece);
-        }
-    }
-
-    fn words(&mut self, mut piece: &[u8]) {
-        while matches!(self.listing, Listing::Words | Listing::Code) {
-            let Some(end) = find([b' '], piece) else { return self.word.extend(piece) };
-            self.word(&piece[..end]);
-            piece = &piece[end + 1..];
-        }
-    }
-
-    /// Ends a word, of which this is what the pieces before did not hold.
-    #[inline(always)]
-    fn word(&mut self, rest: &[u8]) {
-        let is_starttls = if self.word.as_bytes().is_empty() {
-            begins_with_word(rest, b"STARTTLS")
-        } else {
-            self.word.extend(rest);
-            begins_with_word(core::mem::take(&mut self.word).as_bytes(), b"STARTTLS")
-        };
-        if is_starttls {
-            self.advertised = Some(true);
-            self.listing = Listing::Elsewhere;
-        }
-    }
-
-    /// Ends a line.
-    fn end(&mut self) {
-        let word = core::mem::take(&mut self.word);
-        if matches!(self.listing, Listing::Words | Listing::Code) {
-            self.word(ended(word.as_bytes(), b'\n'));
-        }
-        self.listing = Listing::Unknown;
-    }
-}
-
-/// How a line lists capabilities, if it does, and what stands behind that word.
-fn list(line: &[u8]) -> Option<(Listing, &[u8])> {
+/// The words of `* CAPABILITY …` and `* OK [CAPABILITY …] …`, each behind a space, and whether the list has ended.
+#[inline(always)]
+fn list(line: &[u8]) -> Option<(&[u8], bool)> {
     let response = line.strip_prefix(b"* ")?;
     let code = strip_word(response, b"OK").and_then(|text| text.strip_prefix(b" ["));
-    let list = strip_word(code.unwrap_or(response), b"CAPABILITY")?;
-    let listing = if code.is_some() { Listing::Code } else { Listing::Words };
-    match list {
-        [] | [b'\r'] => Some((listing, b"")),
-        [b' ', list @ ..] => Some((listing, list)),
-        [b']', ..] if code.is_some() => Some((listing, list)),
-        _ => None,
-    }
+    let (words, has_ended) = if let Some(code) = code {
+        let words = strip_word(code, b"CAPABILITY")?;
+        memchr(b']', words).map_or((words, false), |end| (&words[..end], true))
+    } else {
+        (strip_word(response, b"CAPABILITY")?, false)
+    };
+    matches!(words, [] | [b' ', ..]).then_some((words, has_ended))
 }
 
-fn reply(status: Status, text: &[u8]) -> Reply {
+const STARTTLS: &[u8; 8] = b"STARTTLS";
+
+/// How far off the next byte is, at least, that may be the last of STARTTLS with a space ahead of it: by the five bits in
+/// which a letter differs from the others, in any case.
+const SKIP: [u8; 32] = {
+    let last = STARTTLS.len() - 1;
+    let mut skip = [STARTTLS.len() as u8 + 1; 32];
+    skip[(b' ' & 0x1f) as usize] = STARTTLS.len() as u8;
+    let mut at = 0;
+    while at <= last {
+        skip[(STARTTLS[at] & 0x1f) as usize] = (last - at) as u8;
+        at += 1;
+    }
+    skip
+};
+
+/// Whether STARTTLS is one of these words (Horspool's search).
+#[inline]
+fn holds_starttls(words: &[u8]) -> bool {
+    let mut at = STARTTLS.len();
+    while let Some(&byte) = words.get(at) {
+        match SKIP[usize::from(byte & 0x1f)] {
+            0 if let [b' ', word @ ..] = &words[at - STARTTLS.len()..]
+                && begins_with_word(word, STARTTLS) =>
+            {
+                return true;
+            }
+            0 => at += STARTTLS.len() - 1,
+            skip => at += usize::from(skip),
+        }
+    }
+    false
+}
+
+fn reply(status: Status, response: &[u8]) -> Reply {
     // RFC 5530 §3: the one response code that promises that the condition will pass.
-    tagged::reply(status, text, Some(b"[UNAVAILABLE]"))
+    tagged::reply(status, response, Some(b"[UNAVAILABLE]"))
 }
 
 impl Dialogue for Imap {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.reading.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => Step::Send(self.send_capability()),
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_starttls()),
+            Start::AfterGreeting if self.reading.knobs.ask => Step::Send(self.reading.send_capability()),
+            Start::AfterGreeting | Start::Command => Step::Send(self.reading.send_starttls()),
         }
     }
 
     #[inline]
     fn receive(&mut self, byte: u8) -> Result<Step, Error> {
         // Nearly every byte: it is looked at when the line ends.
-        if !self.literals.is_within() && self.line.keep(byte) { Ok(Step::More) } else { self.look(byte) }
+        if self.line.keep(byte) { Ok(Step::More) } else { self.look(byte) }
+    }
+
+    #[inline]
+    fn skim(&mut self, input: &[u8]) -> usize {
+        input.iter().take_while(|byte| self.line.keep(**byte)).count()
     }
 
     /// Reads a line where it stands, if it is there as a whole, and does not go on with a literal.
     #[inline]
     fn take(&mut self, input: &mut &[u8], _: &mut u32) -> Result<Step, Error> {
         if self.line.is_new()
-            && let Some(end) = find_far(b'\n', input)
+            && let Some(end) = memchr(b'\n', input)
             && !may_announce(&input[..end])
         {
-            let line = &input[..end];
+            let line = ended(&input[..end], b'\n');
             *input = &input[end + 1..];
-            if self.awaiting != Awaiting::StartTls {
-                self.capabilities.scan(line);
-                self.capabilities.end();
-            }
-            let line = ended(line, b'\n');
-            let line = &line[..KEPT.min(line.len())];
-            let (origin, status, _) = self.parse(line);
-            return self.accept(origin, status).map_or_else(|| self.refuse(line), Ok);
+            return self.reading.line(line);
         }
         one_by_one(self, input)
     }
 
     fn awaiting(&self) -> &'static str {
-        match self.awaiting {
+        match self.reading.awaiting {
             Awaiting::Greeting => "greeting",
             Awaiting::Capability => "CAPABILITY",
             Awaiting::StartTls => "STARTTLS",
@@ -331,6 +321,6 @@ impl Dialogue for Imap {
     }
 
     fn advertised(&self) -> Option<bool> {
-        self.capabilities.advertised
+        self.reading.advertised
     }
 }

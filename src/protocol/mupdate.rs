@@ -79,10 +79,10 @@ impl Mupdate {
         let tag = self.tag.as_bytes();
         let tag = (self.awaiting != Awaiting::Greeting).then_some(tag);
         let line = self.line.head();
-        let (origin, status, text) = tagged::parse(line, tag);
+        let (origin, status, response) = tagged::parse(line, tag);
         match (self.awaiting, origin, status) {
-            (_, Origin::Untagged | Origin::Tagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
-            (Awaiting::Greeting, Origin::Untagged, Status::Ok) if is_mupdate(text) => {
+            (_, Origin::Untagged | Origin::Tagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
+            (Awaiting::Greeting, Origin::Untagged, Status::Ok) if is_mupdate(tagged::text(response)) => {
                 let advertised = *self.advertised.get_or_insert(false);
                 if advertised || self.knobs.insist {
                     Ok(Step::Send(self.send_starttls()))
@@ -99,7 +99,7 @@ impl Mupdate {
             (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
             (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad)
             | (Awaiting::StartTls, Origin::Untagged, Status::Bad) => {
-                Ok(Step::Decline(Reason::Refused(reply(status, text))))
+                Ok(Step::Decline(Reason::Refused(reply(status, response))))
             }
             _ => Err(Error::Unexpected(Text::new(line))),
         }
@@ -110,9 +110,9 @@ fn is_mupdate(text: &[u8]) -> bool {
     word(text).0.eq_ignore_ascii_case(b"MUPDATE")
 }
 
-fn reply(status: Status, text: &[u8]) -> Reply {
+fn reply(status: Status, response: &[u8]) -> Reply {
     // No response code promises that the condition will pass.
-    tagged::reply(status, text, None)
+    tagged::reply(status, response, None)
 }
 
 impl Dialogue for Mupdate {

@@ -105,7 +105,7 @@ impl Smtp {
     }
 
     /// Takes a whole line that came in pieces.
-    #[inline(never)]
+    #[inline]
     fn line(&mut self) -> Result<Step, Error> {
         match self.reading.line(self.lines.raw_line()) {
             Continue(()) => {
@@ -221,6 +221,7 @@ impl Dialogue for Smtp {
         if self.lines.push(byte) { self.line() } else { Ok(Step::More) }
     }
 
+    #[inline]
     fn skim(&mut self, input: &[u8]) -> usize {
         self.lines.skim(input)
     }

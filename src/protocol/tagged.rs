@@ -1,6 +1,6 @@
 //! The responses of IMAP, ACAP and MUPDATE: `* STATUS text` and `tag STATUS text`.
 
-use super::word;
+use super::{begins_with_word, word};
 use crate::{Code, Reply, Text};
 
 /// Whom a response is for.
@@ -23,8 +23,9 @@ pub(super) enum Status {
     Data,
 }
 
-/// Splits a response. The tag is `None` while no command is outstanding.
-#[inline]
+/// Whom a response is for, its status, and all that stands behind the tag. The tag is `None` while no command is
+/// outstanding.
+#[inline(always)]
 pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[u8]>) -> (Origin, Status, &'a [u8]) {
     let (origin, response) = if let Some(response) = line.strip_prefix(b"* ") {
         (Origin::Untagged, response)
@@ -33,25 +34,30 @@ pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[u8]>) -> (Origin, Status, 
     } else {
         (Origin::Other, line)
     };
-    let (status, text) = word(response);
     let status = match () {
-        _ if status.eq_ignore_ascii_case(b"OK") => Status::Ok,
-        _ if status.eq_ignore_ascii_case(b"NO") => Status::No,
-        _ if status.eq_ignore_ascii_case(b"BAD") => Status::Bad,
-        _ if status.eq_ignore_ascii_case(b"BYE") => Status::Bye,
-        _ if status.eq_ignore_ascii_case(b"PREAUTH") => Status::Preauth,
+        _ if begins_with_word(response, b"OK") => Status::Ok,
+        _ if begins_with_word(response, b"NO") => Status::No,
+        _ if begins_with_word(response, b"BAD") => Status::Bad,
+        _ if begins_with_word(response, b"BYE") => Status::Bye,
+        _ if begins_with_word(response, b"PREAUTH") => Status::Preauth,
         _ => Status::Data,
     };
-    (origin, status, text)
+    (origin, status, response)
+}
+
+/// What stands behind the status.
+pub(super) fn text(response: &[u8]) -> &[u8] {
+    word(response).1
 }
 
 /// A negative response, which is temporary if it bears the response code that says so.
-pub(super) fn reply(status: Status, text: &[u8], temporary: Option<&[u8]>) -> Reply {
+pub(super) fn reply(status: Status, response: &[u8], temporary: Option<&[u8]>) -> Reply {
     let code = match status {
         Status::Bad => "BAD",
         Status::Bye => "BYE",
         _ => "NO",
     };
+    let text = text(response);
     let temporary = temporary.is_some_and(|temporary| word(text).0.eq_ignore_ascii_case(temporary));
     Reply { code: Code::Word(code), text: Text::new(text), temporary }
 }

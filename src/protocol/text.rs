@@ -15,19 +15,18 @@ pub(super) fn word(line: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Whether a line begins with this word, which has letters only, in any case.
+/// Whether a line begins with this word, whose letters are given as capitals, in any case.
 #[inline]
 pub(super) fn begins_with_word<const N: usize>(line: &[u8], word: &[u8; N]) -> bool {
     matches!(strip_word(line, word), Some([] | [b' ', ..]))
 }
 
-/// What stands behind these letters, in any case.
+/// What stands behind these letters, which are given as capitals, in any case.
 #[inline]
-pub(super) fn strip_word<'a, const N: usize>(line: &'a [u8], letters: &[u8; N]) -> Option<&'a [u8]> {
+pub(super) fn strip_word<'a, const N: usize>(line: &'a [u8], capitals: &[u8; N]) -> Option<&'a [u8]> {
     let (first, rest) = line.split_first_chunk::<N>()?;
-    // Letters differ in this bit from their other case, and from nothing else in it alone.
-    let differs = first.iter().zip(letters).fold(0, |differs, (byte, letter)| differs | (byte ^ letter) & !0x20);
-    (differs == 0).then_some(rest)
+    // Small letters differ from capitals in this bit alone.
+    (first.map(|byte| byte & !0x20) == *capitals).then_some(rest)
 }
 
 /// The three digits that a reply begins with, and what stands behind them.

@@ -1,5 +1,7 @@
 //! Lines, and the first bytes of things that may be longer.
 
+use core::ops::Range;
+
 use crate::Text;
 
 /// Where the first of these bytes stands. Most lines and words are short, so that eight bytes at a time is the most that
@@ -31,17 +33,6 @@ pub fn find<const N: usize>(needles: [u8; N], input: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the first byte of this kind stands, which is likely to be far off.
-#[inline]
-pub fn find_far(needle: u8, input: &[u8]) -> Option<usize> {
-    let (chunks, _) = input.as_chunks::<16>();
-    // Without a way out of its midst, this is done for all sixteen at once.
-    let is_within = |chunk: &[u8; 16]| chunk.iter().fold(false, |found, &byte| found | (byte == needle));
-    let ahead = 16 * chunks.iter().take_while(|chunk| !is_within(chunk)).count();
-    let at = find([needle], &input[ahead..])?;
-    Some(ahead + at)
-}
-
 /// The first `N` bytes of something that may be longer, kept inline.
 #[derive(Clone, Debug)]
 pub struct Excerpt<const N: usize> {
@@ -70,6 +61,11 @@ impl<const N: usize> Excerpt<N> {
         }
     }
 
+    /// Drops the last byte.
+    pub fn pop(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
     /// Adds those of the bytes for which there is room.
     pub fn extend(&mut self, bytes: &[u8]) {
         copy(bytes, self.bytes.get_mut(usize::from(self.len)..));
@@ -93,11 +89,15 @@ impl<const N: usize> Default for Excerpt<N> {
     }
 }
 
+/// A bit that no length has.
+const PAUSED: u32 = 1 << 31;
+
 /// A line as it arrives, of which the first `N` bytes are kept. It ends in CR LF or, from sloppy servers, in LF.
 #[derive(Clone, Debug)]
 pub struct Line<const N: usize = 224> {
     bytes: [u8; N],
-    /// How many bytes it has, those beyond `N` included. The byte after a line's end is the first of the next line.
+    /// How many bytes it has, up to one more than are kept, and whether it pauses. The byte after a line's end is the first
+    /// of the next line.
     len: u32,
     /// How many of those stand ahead of what may be the carriage return of its end.
     inner: u32,
@@ -119,22 +119,25 @@ impl<const N: usize> Line<N> {
             self.end();
             return true;
         }
-        if let Some(slot) = self.bytes.get_mut(self.len as usize) {
-            *slot = byte;
+        if !self.keep(byte) {
+            self.len = N as u32 + 1;
         }
-        self.len += 1;
         false
     }
 
     /// Takes what stands ahead of the line's end.
+    #[inline]
     pub fn skim(&mut self, input: &[u8]) -> usize {
+        if let [byte] = input {
+            return usize::from(*byte != b'\n' && !self.push(*byte));
+        }
         self.extend(&input[..find([b'\n'], input).unwrap_or(input.len())])
     }
 
     /// Takes bytes that do not end the line, and says how many they were.
     pub fn extend(&mut self, input: &[u8]) -> usize {
         copy(input, self.bytes.get_mut(self.len as usize..));
-        self.len += input.len() as u32;
+        self.len = (self.len as usize + input.len()).min(N + 1) as u32;
         input.len()
     }
 
@@ -149,17 +152,33 @@ impl<const N: usize> Line<N> {
         self.len == 0
     }
 
-    /// Keeps a byte that does not end the line, and says whether it was such a one, and there was room for it.
+    /// Keeps a byte that does not end the line, and says whether it was such a one, there was room for it, and the line
+    /// does not pause.
     #[inline]
     pub fn keep(&mut self, byte: u8) -> bool {
-        match self.bytes.get_mut(self.len as usize) {
-            Some(slot) if byte != b'\n' => {
-                *slot = byte;
-                self.len += 1;
-                true
-            }
-            _ => false,
+        if byte == b'\n' {
+            return false;
         }
+        let Some(slot) = self.bytes.get_mut(self.len as usize) else { return false };
+        *slot = byte;
+        self.len += 1;
+        true
+    }
+
+    /// Sets whether the bytes that come are none of the line's. There is no room for them then.
+    pub fn pause(&mut self, pauses: bool) {
+        self.len = self.len & !PAUSED | if pauses { PAUSED } else { 0 };
+    }
+
+    /// Whether as much is kept as can be, and nothing was lost.
+    pub fn is_full(&self) -> bool {
+        self.len as usize == N
+    }
+
+    /// Drops this part of what is kept of a line that has not ended.
+    pub fn cut(&mut self, part: Range<usize>) {
+        self.len -= part.len() as u32;
+        self.bytes.copy_within(part.end.., part.start);
     }
 
     /// The beginning of the line that has ended, without its end.
@@ -169,7 +188,7 @@ impl<const N: usize> Line<N> {
 
     /// What is kept of a line that has not ended.
     pub fn kept(&self) -> &[u8] {
-        &self.bytes[..N.min(self.len as usize)]
+        &self.bytes[..N.min((self.len & !PAUSED) as usize)]
     }
 
     fn end(&mut self) {
@@ -211,7 +230,11 @@ impl Lines {
     }
 
     /// Takes what stands ahead of the line's end.
+    #[inline]
     pub fn skim(&mut self, input: &[u8]) -> usize {
+        if let [byte] = input {
+            return usize::from(*byte != b'\n' && !self.push(*byte));
+        }
         let begun = &input[..find([b'\n'], input).unwrap_or(input.len())];
         self.extend(begun);
         begun.len()
@@ -232,6 +255,7 @@ impl Lines {
     }
 
     /// The same, with the carriage return of its end.
+    #[inline]
     pub fn raw_line(&self) -> &[u8] {
         let line = &self.bytes[self.start as usize..Self::KEPT.min(self.end as usize)];
         line.strip_suffix(b"\n").unwrap_or(line)
@@ -243,6 +267,7 @@ impl Lines {
     }
 
     /// Begins another line.
+    #[inline]
     pub fn next(&mut self) {
         self.end = self.end.min(Self::REPLY as u32);
         self.start = self.end;

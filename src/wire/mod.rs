@@ -10,6 +10,6 @@ mod packet;
 pub use ber::{Ber, Part};
 pub use http::{HeadPart, ResponseHead};
 pub use json::Json;
-pub use line::{Excerpt, Line, Lines, find, find_far};
+pub use line::{Excerpt, Line, Lines, find};
 pub use literal::{Literals, LongLine, Piece, Progress};
 pub use packet::Packet;
