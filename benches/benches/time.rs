@@ -5,34 +5,40 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use starttls::protocol::Smtp;
 use starttls::{Dialogue, Negotiation, Protocol, Required};
-use starttls_benches::talk::{Talk, smtp};
-use starttls_replay::{Transcript, Turn};
+use starttls_benches::talk::{Talk, dynamic, imap, smtp, usual};
+use starttls_replay::Turn;
 
 const WHOLE: usize = usize::MAX;
 
-fn have<D: Dialogue>(criterion: &mut Criterion, name: &str, talk: impl Fn() -> Talk<D>) {
+fn have<D: Dialogue>(criterion: &mut Criterion, name: &str, dialogue: impl Fn() -> D, turns: &[Turn], chunk: usize) {
     criterion.bench_function(name, |bencher| {
-        bencher.iter_batched(&talk, |talk| black_box(talk.have()), BatchSize::SmallInput);
+        let talk = || (Talk::new(dialogue(), turns, chunk), Vec::with_capacity(turns.len()));
+        let had = |(talk, mut sent): (Talk<D>, Vec<Option<Bytes>>)| (black_box(talk.have(|request| sent.push(request))), sent);
+        bencher.iter_batched(talk, had, BatchSize::SmallInput);
     });
 }
 
 fn talks(criterion: &mut Criterion) {
     for protocol in Protocol::all() {
-        have(criterion, &format!("whole/{protocol}"), || Talk::usual(protocol, WHOLE));
-        have(criterion, &format!("bytewise/{protocol}"), || Talk::usual(protocol, 1));
+        let turns = usual(protocol);
+        have(criterion, &format!("whole/{protocol}"), || dynamic(protocol), &turns, WHOLE);
+        have(criterion, &format!("bytewise/{protocol}"), || dynamic(protocol), &turns, 1);
     }
-    have(criterion, "static/smtp", || Talk::smtp(WHOLE));
-    have(criterion, "static/smtp-bytewise", || Talk::smtp(1));
-    have(criterion, "static/imap", || Talk::imap(WHOLE));
-    have(criterion, "static/imap-bytewise", || Talk::imap(1));
+    let turns = usual(Protocol::Smtp);
+    have(criterion, "static/smtp", smtp, &turns, WHOLE);
+    have(criterion, "static/smtp-bytewise", smtp, &turns, 1);
+    let turns = usual(Protocol::Imap);
+    have(criterion, "static/imap", imap, &turns, WHOLE);
+    have(criterion, "static/imap-bytewise", imap, &turns, 1);
 }
 
 /// So many clients of SMTP at once: all take their first turn before any takes the second.
 fn crowds(criterion: &mut Criterion) {
-    let turns = Transcript::usual(Protocol::Smtp).turns;
+    let turns = usual(Protocol::Smtp);
     let mut group = criterion.benchmark_group("crowd");
     for count in [1, 10, 100, 1000, 10_000] {
         group.throughput(Throughput::Elements(count as u64));

@@ -8,105 +8,87 @@ use starttls::{Dialogue, Error, Limits, Negotiation, Protocol, Required, Upgrade
 use starttls_replay::{Transcript, Turn};
 
 /// A negotiation that has not begun, and what its server is going to say.
-pub struct Talk<D> {
+pub struct Talk<'a, D> {
     negotiation: Negotiation<D, Required>,
-    turns: Vec<Turn>,
+    turns: &'a [Turn],
     chunk: usize,
-    requests: Vec<Bytes>,
 }
 
 /// A dialogue that is chosen at run time.
 pub type Dynamic = Box<dyn Dialogue + Send>;
 
-impl Talk<Dynamic> {
-    /// The usual dialogue of a protocol, whose server sends `chunk` bytes at a time.
-    pub fn usual(protocol: Protocol, chunk: usize) -> Self {
-        let transcript = Transcript::usual(protocol);
-        let dialogue = protocol.dialogue(&transcript.identity()).expect("valid names");
-        Self::new(dialogue, &transcript.turns, chunk)
-    }
-}
-
-impl Talk<Smtp> {
-    /// That of SMTP, for a client that knows its protocol when it is compiled.
-    pub fn smtp(chunk: usize) -> Self {
-        Self::new(smtp(), &Transcript::usual(Protocol::Smtp).turns, chunk)
+impl<'a, D: Dialogue> Talk<'a, D> {
+    /// One whose server sends `chunk` bytes at a time.
+    pub fn new(dialogue: D, turns: &'a [Turn], chunk: usize) -> Self {
+        Self { negotiation: Negotiation::required(dialogue), turns, chunk }
     }
 
-    /// One whose server has as many lines of capabilities as make `bytes` bytes.
-    pub fn smtp_of(bytes: usize, chunk: usize) -> Self {
-        let line = b"250-X-CAPABILITY-OF-SOME-LENGTH WITH A PARAMETER OR TWO\r\n";
-        let reply = line.repeat(bytes / line.len());
-        let turns = [
-            Turn::Server(b"220 mail.example\r\n".to_vec()),
-            Turn::Client(Vec::new()),
-            Turn::Server([&reply[..], b"250 STARTTLS\r\n"].concat()),
-            Turn::Client(Vec::new()),
-            Turn::Server(b"220 go\r\n".to_vec()),
-        ];
-        Self::new(smtp(), &turns, chunk).limits(Limits { lines: u32::MAX, ..Limits::default() })
-    }
-}
-
-impl Talk<Imap> {
-    /// That of IMAP, likewise.
-    pub fn imap(chunk: usize) -> Self {
-        Self::new(imap(), &Transcript::usual(Protocol::Imap).turns, chunk)
-    }
-
-    /// One whose server has as many untagged responses as make `bytes` bytes.
-    pub fn imap_of(bytes: usize, chunk: usize) -> Self {
-        let line = b"* 1 FETCH (FLAGS (\\Seen) UID 4827313)\r\n";
-        let reply = line.repeat(bytes / line.len());
-        let turns = [
-            Turn::Server(b"* OK ready\r\n".to_vec()),
-            Turn::Client(Vec::new()),
-            Turn::Server([&reply[..], b"A7F3 OK go\r\n"].concat()),
-        ];
-        Self::new(imap(), &turns, chunk).limits(Limits { lines: u32::MAX, ..Limits::default() })
-    }
-}
-
-impl<D: Dialogue> Talk<D> {
-    fn new(dialogue: D, turns: &[Turn], chunk: usize) -> Self {
-        let requests = Vec::with_capacity(turns.len());
-        Self { negotiation: Negotiation::required(dialogue), turns: turns.to_vec(), chunk, requests }
-    }
-
-    fn limits(mut self, limits: Limits) -> Self {
-        self.negotiation = self.negotiation.limits(limits);
+    /// One whose server may send any number of lines.
+    #[must_use]
+    pub fn of_any_length(mut self) -> Self {
+        self.negotiation = self.negotiation.limits(Limits { lines: u32::MAX, ..Limits::default() });
         self
     }
 
-    /// Has it, to its end. What has to be dropped behind it is left to the caller.
+    /// Has it, to its end.
+    ///
+    /// # Errors
+    /// Those of the negotiation.
     #[inline(always)] // Else it is the function that is measured, and counted wherever it is called.
-    pub fn have(mut self) -> Had {
-        for turn in &self.turns {
-            let heard = match turn {
+    pub fn have(mut self, mut send: impl FnMut(Option<Bytes>)) -> Result<Upgrade, Error> {
+        for turn in self.turns {
+            match turn {
+                Turn::Server(bytes) if self.chunk >= bytes.len() => self.negotiation.handle_input(bytes)?,
                 Turn::Server(bytes) if self.chunk == 1 => {
-                    bytes.iter().try_for_each(|byte| self.negotiation.handle_input(slice::from_ref(byte)))
-                }
-                Turn::Server(bytes) if self.chunk < bytes.len() => {
-                    bytes.chunks(self.chunk).try_for_each(|chunk| self.negotiation.handle_input(chunk))
-                }
-                Turn::Server(bytes) => self.negotiation.handle_input(bytes),
-                Turn::Client(_) => {
-                    if let Some(request) = self.negotiation.poll_transmit() {
-                        self.requests.push(request);
+                    for byte in bytes {
+                        self.negotiation.handle_input(slice::from_ref(byte))?;
                     }
-                    Ok(())
                 }
-            };
-            if let Err(error) = heard {
-                return (Err(error), self.turns, self.requests);
+                Turn::Server(bytes) => {
+                    for chunk in bytes.chunks(self.chunk) {
+                        self.negotiation.handle_input(chunk)?;
+                    }
+                }
+                Turn::Client(_) => send(self.negotiation.poll_transmit()),
             }
         }
-        (self.negotiation.finish(), self.turns, self.requests)
+        self.negotiation.finish()
     }
 }
 
-/// How a talk ended, and what is left of it.
-pub type Had = (Result<Upgrade, Error>, Vec<Turn>, Vec<Bytes>);
+/// What is said in the usual dialogue of a protocol.
+pub fn usual(protocol: Protocol) -> Vec<Turn> {
+    Transcript::usual(protocol).turns
+}
+
+/// The usual dialogue of SMTP, with as many lines of capabilities as make `bytes` bytes.
+pub fn smtp_of(bytes: usize) -> Vec<Turn> {
+    let line = b"250-X-CAPABILITY-OF-SOME-LENGTH WITH A PARAMETER OR TWO\r\n";
+    let reply = line.repeat(bytes / line.len());
+    vec![
+        Turn::Server(b"220 mail.example\r\n".to_vec()),
+        Turn::Client(Vec::new()),
+        Turn::Server([&reply[..], b"250 STARTTLS\r\n"].concat()),
+        Turn::Client(Vec::new()),
+        Turn::Server(b"220 go\r\n".to_vec()),
+    ]
+}
+
+/// That of IMAP, with as many untagged responses as make `bytes` bytes.
+pub fn imap_of(bytes: usize) -> Vec<Turn> {
+    let line = b"* 1 FETCH (FLAGS (\\Seen) UID 4827313)\r\n";
+    let reply = line.repeat(bytes / line.len());
+    vec![
+        Turn::Server(b"* OK ready\r\n".to_vec()),
+        Turn::Client(Vec::new()),
+        Turn::Server([&reply[..], b"A7F3 OK go\r\n"].concat()),
+    ]
+}
+
+/// The dialogue of a protocol that is chosen at run time.
+pub fn dynamic(protocol: Protocol) -> Dynamic {
+    protocol.dialogue(&Transcript::usual(protocol).identity()).expect("valid names")
+}
 
 /// The dialogue of an SMTP client.
 pub fn smtp() -> Smtp {
