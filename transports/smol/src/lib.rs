@@ -28,7 +28,7 @@ mod stream;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -49,6 +49,8 @@ pub struct Upgrader {
     deadline: Instant,
     /// Never locked: it makes the upgrader one that tasks may share, and their futures such as can change threads.
     tap: Option<Mutex<Tap>>,
+    /// Taken by who waits, and left for who waits next: a new one costs the reactor some system calls.
+    timer: Mutex<Option<Timer>>,
 }
 
 type Tap = Box<dyn FnMut(Side, &[u8]) + Send>;
@@ -58,7 +60,7 @@ impl Upgrader {
     ///
     /// `server_name` is the name that the certificate must hold, whatever the address connected to.
     pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
-        Self { config, server_name, deadline: Instant::now() + timeout, tap: None }
+        Self { config, server_name, deadline: Instant::now() + timeout, tap: None, timer: Mutex::default() }
     }
 
     /// Shows `tap` every plaintext byte, as it is sent and received.
@@ -85,9 +87,7 @@ impl Upgrader {
         }
         self.in_time("resolve")?;
         let resolved = async { Ok(smol::net::resolve((host, port)).await) };
-        within(&mut self.timer(), "resolve", resolved)
-            .await?
-            .map_err(|source| Error::Resolve { host: host.to_owned(), source })
+        self.within("resolve", resolved).await?.map_err(|source| Error::Resolve { host: host.to_owned(), source })
     }
 
     /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
@@ -95,7 +95,6 @@ impl Upgrader {
     /// # Errors
     /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
     pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-        let mut timer = self.timer();
         let mut failures = Vec::new();
         for (left, &address) in (0..addresses.len()).rev().zip(addresses) {
             let late = async {
@@ -107,7 +106,7 @@ impl Upgrader {
                 future::pending().await
             };
             let connected = async { Ok(future::or(TcpStream::connect(address), late).await) };
-            match within(&mut timer, "connect", connected).await? {
+            match self.within("connect", connected).await? {
                 Ok(stream) => {
                     // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
                     stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
@@ -129,9 +128,8 @@ impl Upgrader {
         mut stream: S,
         mut negotiation: Negotiation<D, Required>,
     ) -> Result<TlsStream<S>, Error> {
-        let mut timer = self.timer();
-        self.talk(&mut timer, &mut stream, &mut negotiation).await?;
-        self.shake_hands(&mut timer, stream, finish(negotiation)?).await
+        self.negotiate(&mut stream, &mut negotiation).await?;
+        self.handshake(stream, finish(negotiation)?).await
     }
 
     /// Upgrades `stream`, or gives it back if the server declines.
@@ -143,11 +141,10 @@ impl Upgrader {
         mut stream: S,
         mut negotiation: Negotiation<D, Opportunistic>,
     ) -> Result<Outcome<TlsStream<S>, Declined<S>>, Error> {
-        let mut timer = self.timer();
-        self.talk(&mut timer, &mut stream, &mut negotiation).await?;
+        self.negotiate(&mut stream, &mut negotiation).await?;
         let advertised = negotiation.advertised();
         match finish(negotiation)? {
-            Outcome::Upgraded(upgrade) => self.shake_hands(&mut timer, stream, upgrade).await.map(Outcome::Upgraded),
+            Outcome::Upgraded(upgrade) => self.handshake(stream, upgrade).await.map(Outcome::Upgraded),
             Outcome::Declined(reason) => Ok(Outcome::Declined(Declined { stream, reason, advertised })),
         }
     }
@@ -161,7 +158,29 @@ impl Upgrader {
         stream: &mut S,
         negotiation: &mut Negotiation<D, P>,
     ) -> Result<(), Error> {
-        self.talk(&mut self.timer(), stream, negotiation).await
+        let mut buffer = [0; 2048];
+        loop {
+            let stage = negotiation.awaiting();
+            if let Some(request) = negotiation.poll_transmit() {
+                let sent = async {
+                    stream.write_all(&request).await?;
+                    stream.flush().await
+                };
+                self.within(stage, sent).await?;
+                self.show(Side::Client, &request);
+            }
+            if !negotiation.wants_read() {
+                return Ok(());
+            }
+            let received = match self.within(stage, stream.read(&mut buffer)).await? {
+                0 => negotiation.handle_eof(),
+                n => {
+                    self.show(Side::Server, &buffer[..n]);
+                    negotiation.handle_input(&buffer[..n])
+                }
+            };
+            received.map_err(|source| Error::Negotiation { awaiting: stage, source })?;
+        }
     }
 
     /// The second half of an upgrade: the TLS handshake, to its end.
@@ -173,51 +192,11 @@ impl Upgrader {
         stream: S,
         upgrade: Upgrade,
     ) -> Result<TlsStream<S>, Error> {
-        self.shake_hands(&mut self.timer(), stream, upgrade).await
-    }
-
-    async fn talk<S: AsyncRead + AsyncWrite + Unpin, D: Dialogue, P: Policy>(
-        &mut self,
-        timer: &mut Timer,
-        stream: &mut S,
-        negotiation: &mut Negotiation<D, P>,
-    ) -> Result<(), Error> {
-        let mut buffer = [0; 2048];
-        loop {
-            let stage = negotiation.awaiting();
-            if let Some(request) = negotiation.poll_transmit() {
-                let sent = async {
-                    stream.write_all(&request).await?;
-                    stream.flush().await
-                };
-                within(timer, stage, sent).await?;
-                self.show(Side::Client, &request);
-            }
-            if !negotiation.wants_read() {
-                return Ok(());
-            }
-            let received = match within(timer, stage, stream.read(&mut buffer)).await? {
-                0 => negotiation.handle_eof(),
-                n => {
-                    self.show(Side::Server, &buffer[..n]);
-                    negotiation.handle_input(&buffer[..n])
-                }
-            };
-            received.map_err(|source| Error::Negotiation { awaiting: stage, source })?;
-        }
-    }
-
-    async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        timer: &mut Timer,
-        stream: S,
-        upgrade: Upgrade,
-    ) -> Result<TlsStream<S>, Error> {
         let framing = upgrade.tls().framing;
         let connection =
             upgrade.client_connection(self.config.clone(), self.server_name.clone()).map_err(Error::Tls)?;
         let mut tls = TlsStream::new(connection, stream);
-        within(timer, "TLS", tls.complete_handshake(framing)).await?;
+        self.within("TLS", tls.complete_handshake(framing)).await?;
         Ok(tls)
     }
 
@@ -225,9 +204,18 @@ impl Upgrader {
         if Instant::now() < self.deadline { Ok(()) } else { Err(Error::Timeout { stage }) }
     }
 
-    /// One for all that a method waits for: each costs the reactor some system calls.
-    fn timer(&self) -> Timer {
-        Timer::at(self.deadline)
+    /// Waits for `work`, but not beyond the deadline. What need not wait is not late, and needs no timer nor its reactor.
+    async fn within<T>(&self, stage: &'static str, work: impl Future<Output = io::Result<T>>) -> Result<T, Error> {
+        let kept = || self.timer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut timer = kept().take().unwrap_or_else(|| Timer::at(self.deadline));
+        let late = async {
+            (&mut timer).await;
+            Err(Error::Timeout { stage })
+        };
+        let done = future::or(async { work.await.map_err(Error::during(stage)) }, late).await?;
+        // One that has fired never fires again: it is not kept.
+        *kept() = Some(timer);
+        Ok(done)
     }
 
     fn show(&mut self, side: Side, bytes: &[u8]) {
@@ -235,19 +223,6 @@ impl Upgrader {
             tap(side, bytes);
         }
     }
-}
-
-/// Waits for `work`, but not beyond the timer. What need not wait is not late, and needs no timer nor its reactor.
-async fn within<T>(
-    timer: &mut Timer,
-    stage: &'static str,
-    work: impl Future<Output = io::Result<T>>,
-) -> Result<T, Error> {
-    let late = async {
-        timer.await;
-        Err(Error::Timeout { stage })
-    };
-    future::or(async { work.await.map_err(Error::during(stage)) }, late).await
 }
 
 fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {

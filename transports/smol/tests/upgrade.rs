@@ -111,3 +111,16 @@ fn an_upgrade_can_change_threads() {
     });
     std::thread::spawn(move || block_on(upgrade)).join().expect("no panic").expect("it upgrades");
 }
+
+#[test]
+fn a_deadline_that_has_passed_passes_again() {
+    let silent = Server::start(|mut stream| io::copy(&mut stream, &mut io::sink()).map(drop)).expect("a free port");
+    let name = "localhost".try_into().unwrap();
+    let mut upgrader = Upgrader::new(Authority::default().client_config(), name, Duration::from_millis(100));
+    let mut stream = block_on(upgrader.connect_to(&[silent.address()])).expect("it listens");
+    let mut negotiation = Negotiation::required(Smtp::new("client.example").expect("a valid name"));
+    for _ in 0..2 {
+        let late = block_on(upgrader.negotiate(&mut stream, &mut negotiation));
+        assert!(matches!(late, Err(Error::Timeout { stage: "greeting" })), "{late:?}");
+    }
+}
