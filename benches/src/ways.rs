@@ -8,6 +8,7 @@ use futures_rustls::TlsConnector;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use starttls::protocol::Postgres;
 use starttls::{Negotiation, Protocol};
 
 use crate::talk::{imap, smtp};
@@ -21,9 +22,14 @@ pub const FLOOR_DELAYED: Way =
     Way { name: "floor, TCP_NODELAY off", protocol: None, prepare: |target| floor(target, false, &[]) };
 
 /// The system calls of a dialogue, and then TLS: what is read is not looked at.
-pub const BLIND: [Way; 2] = [
+pub const BLIND: [Way; 3] = [
     Way { name: "floor and SMTP unread", protocol: Some(Protocol::Smtp), prepare: |target| floor(target, true, SMTP) },
     Way { name: "floor and IMAP unread", protocol: Some(Protocol::Imap), prepare: |target| floor(target, true, IMAP) },
+    Way {
+        name: "floor and PostgreSQL unread",
+        protocol: Some(Protocol::Postgres),
+        prepare: |target| floor(target, true, POSTGRES),
+    },
 ];
 
 /// STARTTLS over a blocking socket.
@@ -36,7 +42,7 @@ pub const STD: [Way; 2] = [
 pub const SMOL_FLOOR: Way = Way { name: "smol floor", protocol: None, prepare: |target| smol_floor(target, &[]) };
 
 /// The system calls of a dialogue over an async socket, and then TLS.
-pub const SMOL_BLIND: [Way; 2] = [
+pub const SMOL_BLIND: [Way; 3] = [
     Way {
         name: "smol floor and SMTP unread",
         protocol: Some(Protocol::Smtp),
@@ -47,6 +53,11 @@ pub const SMOL_BLIND: [Way; 2] = [
         protocol: Some(Protocol::Imap),
         prepare: |target| smol_floor(target, IMAP),
     },
+    Way {
+        name: "smol floor and PostgreSQL unread",
+        protocol: Some(Protocol::Postgres),
+        prepare: |target| smol_floor(target, POSTGRES),
+    },
 ];
 
 /// STARTTLS over an async socket.
@@ -55,9 +66,24 @@ pub const SMOL: [Way; 2] = [
     Way { name: "smol, IMAP", protocol: Some(Protocol::Imap), prepare: |target| asynchronous(target, imap) },
 ];
 
+/// A dialogue of one round trip, over either.
+pub const ONE_TRIP: [Way; 2] = [
+    Way {
+        name: "std, PostgreSQL",
+        protocol: Some(Protocol::Postgres),
+        prepare: |target| blocking(target, Postgres::new),
+    },
+    Way {
+        name: "smol, PostgreSQL",
+        protocol: Some(Protocol::Postgres),
+        prepare: |target| asynchronous(target, Postgres::new),
+    },
+];
+
 /// What is sent each time before the server speaks, and nobody reads.
 const SMTP: &[&[u8]] = &[b"", b"EHLO client.example\r\n", b"STARTTLS\r\n"];
 const IMAP: &[&[u8]] = &[b"", b"A7F3 STARTTLS\r\n"];
+const POSTGRES: &[&[u8]] = &[b"\0\0\0\x08\x04\xd2\x16\x2f"];
 
 /// The name in the server's certificate.
 pub const NAME: &str = "localhost";
