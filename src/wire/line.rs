@@ -247,10 +247,8 @@ impl Lines {
 
     /// The beginning of the last line, without its end.
     pub fn line(&self) -> &[u8] {
-        let line = match &self.bytes[self.start as usize..Self::KEPT.min(self.end as usize)] {
-            [line @ .., b'\r', b'\n'] | [line @ .., b'\n'] => line,
-            line => line,
-        };
+        let line = self.raw_line();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         &line[..Self::LINE.min(line.len())]
     }
 

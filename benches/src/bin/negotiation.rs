@@ -194,7 +194,7 @@ The usual dialogue of each protocol with a real server, without a socket: what t
 Instructions are those of callgrind, which repeat; time is criterion's, and this machine's. `Smtp` and `Imap` are types that the
 compiler knows: a greeting, eleven lines of capabilities and the go-ahead; a greeting with its capabilities and the go-ahead. The
 others are chosen at run time. Nothing is allocated but by the parser of XMPP (`tests/allocations.rs` holds it to that); what is
-made before the dialogue begins is in the last column.
+made before the dialogue begins is in the last column. To free what was made is no part of the counts.
 
 With `--gate` the instructions are held to those of `benches/instructions.tsv`, with a tolerance of 3 %. The continuous integration
 does that.
