@@ -369,13 +369,17 @@ fn a_feature_behind_a_long_reply_is_read_to_its_end() {
 
 #[test]
 fn imap_finds_the_word_wherever_it_stands_in_the_line() {
+    let words = [("STARTTLS", true), ("STARTTLSX", false), ("XSTARTTLS", false), ("START TLS", false)];
     for ahead in 0..280 {
-        for (word, listed) in [("STARTTLS", true), ("STARTTLSX", false), ("XSTARTTLS", false), ("START TLS", false)] {
-            for (before, behind) in [("* OK [CAPABILITY ", "] ready\r\n"), ("* CAPABILITY ", "\r\nA7F3C OK done\r\n")] {
-                let heard = format!("{before}{} {word}{behind}", "Y".repeat(ahead));
+        let around = [("Y".repeat(ahead), ""), ("Y ".repeat(ahead), ""), ("Y".repeat(ahead), &" Z".repeat(140))];
+        for ((word, listed), (ahead, behind)) in
+            words.into_iter().flat_map(|word| around.iter().map(move |around| (word, around)))
+        {
+            let list = format!("{ahead} {word}{behind}");
+            let code = format!("* OK [CAPABILITY {list}] STARTTLS\r\n");
+            let answer = format!("* CAPABILITY {list}\r\nA7F3C OK done\r\n");
+            for (heard, start, ask) in [(code, Start::Greeting, false), (answer, Start::AfterGreeting, true)] {
                 for size in [heard.len(), 1, 7] {
-                    let ask = before == "* CAPABILITY ";
-                    let start = if ask { Start::AfterGreeting } else { Start::Greeting };
                     let imap = Imap::new("A7F3").unwrap().knobs(Knobs { start, ask, ..Knobs::default() });
                     let mut negotiation = Negotiation::opportunistic(imap);
                     negotiation.poll_transmit();
@@ -388,6 +392,17 @@ fn imap_finds_the_word_wherever_it_stands_in_the_line() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn imap_shows_a_long_line_that_is_no_greeting_as_it_came() {
+    let heard = format!("* CAPABILITY{}\r\n", " WORD".repeat(60));
+    for size in [heard.len(), 1, 7] {
+        let mut negotiation = Negotiation::required(Imap::new("A7F3").unwrap());
+        let errors = heard.as_bytes().chunks(size).filter_map(|chunk| negotiation.handle_input(chunk).err());
+        let shown = Error::Unexpected(Text::new(&heard.as_bytes()[..224]));
+        assert_eq!(errors.collect::<Vec<_>>(), [shown], "{size} bytes at a time");
     }
 }
 
