@@ -4,7 +4,7 @@ use starttls::protocol::{
     Acap, Client, Ftp, Imap, Knobs, Mupdate, Nats, Pop3, Postgres, Rdp, Rpc, Smtp, Start, Subtype, UnknownProtocol,
     Vnc, Xmpp,
 };
-use starttls::{Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason, Text};
+use starttls::{Dialogue, Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason, Text};
 
 fn smtp() -> Smtp {
     Smtp::new("client.example").unwrap()
@@ -350,6 +350,21 @@ fn the_text_of_a_line_of_ehlo_is_no_line() {
 fn a_reply_that_is_none_is_shown_from_its_beginning() {
     let reply = "250-mail.example\r\n250-DSN\r\n250-ETRN\r\n251 no\r\n";
     assert_eq!(ehlo(reply), Err(Error::Unexpected(Text::new(reply.trim_end().as_bytes()))));
+}
+
+#[test]
+fn a_long_line_is_shown_as_it_came_however_it_was_split() {
+    // The last byte that is kept is a carriage return, but not that of the line's end.
+    let line = format!("{}\r{}\r\n", "x".repeat(223), "y".repeat(9));
+    let shown = Err(Error::Unexpected(Text::new(&line.as_bytes()[..224])));
+    for size in 1..=line.len() {
+        let heard = |dialogue: Box<dyn Dialogue>| {
+            let mut negotiation = Negotiation::required(dialogue);
+            line.as_bytes().chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk))
+        };
+        assert_eq!(heard(Box::new(Pop3::new())), shown, "{size} bytes at a time");
+        assert_eq!(heard(Box::new(Imap::new("A7F3").unwrap())), shown, "{size} bytes at a time");
+    }
 }
 
 #[test]
