@@ -9,9 +9,9 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use smol::block_on;
-use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor};
 use smol::net::TcpStream;
-use starttls::protocol::Smtp;
+use starttls::protocol::{Postgres, Smtp};
 use starttls::{Dialogue, Negotiation, Outcome, Protocol, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use starttls_smol::{Declined, Error, TlsStream, Upgrader};
@@ -123,4 +123,14 @@ fn a_deadline_that_has_passed_passes_again() {
         let late = block_on(upgrader.negotiate(&mut stream, &mut negotiation));
         assert!(matches!(late, Err(Error::Timeout { stage: "greeting" })), "{late:?}");
     }
+}
+
+#[test]
+fn what_need_not_wait_is_not_late() {
+    let name = "localhost".try_into().unwrap();
+    let mut upgrader = Upgrader::new(Authority::default().client_config(), name, Duration::ZERO);
+    // The request takes the place of the first eight bytes.
+    let mut stream = Cursor::new(b"........S".to_vec());
+    let mut negotiation = Negotiation::required(Postgres::new());
+    block_on(upgrader.negotiate(&mut stream, &mut negotiation)).expect("all is there");
 }
