@@ -17,7 +17,9 @@ const WHOLE: usize = usize::MAX;
 fn have<D: Dialogue>(criterion: &mut Criterion, name: &str, dialogue: impl Fn() -> D, turns: &[Turn], chunk: usize) {
     criterion.bench_function(name, |bencher| {
         let talk = || (Talk::new(dialogue(), turns, chunk), Vec::with_capacity(turns.len()));
-        let had = |(talk, mut sent): (Talk<D>, Vec<Option<Bytes>>)| (black_box(talk.have(|request| sent.push(request))), sent);
+        let had = |(talk, mut sent): (Talk<D>, Vec<Option<Bytes>>)| {
+            (black_box(talk.have(|request| sent.push(request))), sent)
+        };
         bencher.iter_batched(talk, had, BatchSize::SmallInput);
     });
 }
