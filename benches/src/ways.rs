@@ -33,9 +33,14 @@ pub const BLIND: [Way; 3] = [
 ];
 
 /// STARTTLS over a blocking socket.
-pub const STD: [Way; 2] = [
+pub const STD: [Way; 3] = [
     Way { name: "std, SMTP", protocol: Some(Protocol::Smtp), prepare: |target| blocking(target, smtp) },
     Way { name: "std, IMAP", protocol: Some(Protocol::Imap), prepare: |target| blocking(target, imap) },
+    Way {
+        name: "std, PostgreSQL",
+        protocol: Some(Protocol::Postgres),
+        prepare: |target| blocking(target, Postgres::new),
+    },
 ];
 
 /// TLS from the first byte on, over an async socket.
@@ -61,18 +66,9 @@ pub const SMOL_BLIND: [Way; 3] = [
 ];
 
 /// STARTTLS over an async socket.
-pub const SMOL: [Way; 2] = [
+pub const SMOL: [Way; 3] = [
     Way { name: "smol, SMTP", protocol: Some(Protocol::Smtp), prepare: |target| asynchronous(target, smtp) },
     Way { name: "smol, IMAP", protocol: Some(Protocol::Imap), prepare: |target| asynchronous(target, imap) },
-];
-
-/// A dialogue of one round trip, over either.
-pub const ONE_TRIP: [Way; 2] = [
-    Way {
-        name: "std, PostgreSQL",
-        protocol: Some(Protocol::Postgres),
-        prepare: |target| blocking(target, Postgres::new),
-    },
     Way {
         name: "smol, PostgreSQL",
         protocol: Some(Protocol::Postgres),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use starttls::protocol::{Ftp, Ldap, Postgres};
+use starttls::protocol::{Ftp, Ldap};
 use starttls::{Negotiation, Protocol};
 use starttls_benches::cost::{Cost, Driver};
 use starttls_benches::readme;
@@ -18,13 +18,8 @@ use crate::memory::{DIALOGUES, LEFT_OUT, WAYS};
 use crate::tools::{TOOLS, Usage, usage};
 
 /// Ours, where the section `upgrade` does not have it.
-const MORE: [Way; 3] = [
+const MORE: [Way; 2] = [
     Way { name: "std, LDAP", protocol: Some(Protocol::Ldap), prepare: |target| blocking(target, Ldap::new) },
-    Way {
-        name: "std, PostgreSQL",
-        protocol: Some(Protocol::Postgres),
-        prepare: |target| blocking(target, Postgres::new),
-    },
     Way { name: "std, FTP", protocol: Some(Protocol::Ftp), prepare: |target| blocking(target, Ftp::new) },
 ];
 

@@ -8,15 +8,15 @@ use starttls_benches::readme;
 use starttls_benches::server::{self, Counting};
 use starttls_benches::table::{markdown, median};
 use starttls_benches::way::{Failure, Way, client, turns};
-use starttls_benches::ways::{BLIND, FLOOR, FLOOR_DELAYED, ONE_TRIP, SMOL, SMOL_BLIND, SMOL_FLOOR, STD};
+use starttls_benches::ways::{BLIND, FLOOR, FLOOR_DELAYED, SMOL, SMOL_BLIND, SMOL_FLOOR, STD};
 
 #[global_allocator]
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// The ways that are compared with each other: a floor, what the system calls of each dialogue add to it, and ours.
 const GROUPS: [[Way; 7]; 2] = [
-    [FLOOR, BLIND[0], BLIND[1], BLIND[2], STD[0], STD[1], ONE_TRIP[0]],
-    [SMOL_FLOOR, SMOL_BLIND[0], SMOL_BLIND[1], SMOL_BLIND[2], SMOL[0], SMOL[1], ONE_TRIP[1]],
+    [FLOOR, BLIND[0], BLIND[1], BLIND[2], STD[0], STD[1], STD[2]],
+    [SMOL_FLOOR, SMOL_BLIND[0], SMOL_BLIND[1], SMOL_BLIND[2], SMOL[0], SMOL[1], SMOL[2]],
 ];
 
 /// How often the ways take turns in a process, and how many processes there are.
