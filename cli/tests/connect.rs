@@ -241,8 +241,9 @@ fn a_reader_that_has_read_enough_ends_it() {
 fn in_a_terminal(command: &Command, script: &str, typed: impl FnOnce(&mut dyn Write, &mut dyn Read)) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
-    let mut terminal = Command::new("script");
-    terminal.args(["-qec", &script.replace("{}", &words.join(" ")), "/dev/null"]);
+    // An interrupt that is ignored, as in a job in the background, would be in the terminal, too: no shell takes it back.
+    let mut terminal = Command::new("env");
+    terminal.args(["--default-signal=INT", "script", "-qec", &script.replace("{}", &words.join(" ")), "/dev/null"]);
     let mut child = start(terminal);
     let (mut stdin, mut stdout) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
     typed(&mut stdin, &mut stdout);
