@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::mem::forget;
 
-use gungraun::{library_benchmark, library_benchmark_group, main};
+use gungraun::{LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use starttls::protocol::{Client, Imap, Smtp};
 use starttls::{Dialogue, Error, Negotiation, Protocol, Required, Upgrade};
 use starttls_benches::talk::{self as talks, Dynamic, Talk, dynamic};
@@ -73,4 +73,10 @@ fn construction((protocol, client): (Protocol, Client<'static>)) -> Negotiation<
 }
 
 library_benchmark_group!(name = negotiation, benchmarks = [talk, construction]);
-main!(library_benchmark_groups = negotiation);
+main!(
+    // What is freed is kept for who asks for as much, or else what malloc takes would depend on all that was allocated
+    // before, as on the length of the path that this is at.
+    config = LibraryBenchmarkConfig::default()
+        .env("GLIBC_TUNABLES", "glibc.malloc.tcache_max=1048576:glibc.malloc.tcache_count=65535"),
+    library_benchmark_groups = negotiation
+);
