@@ -370,15 +370,16 @@ fn a_long_line_is_shown_as_it_came_however_it_was_split() {
 #[test]
 fn a_feature_behind_a_long_reply_is_read_to_its_end() {
     let filler = " SIZE\r\n".repeat(40);
-    let ask = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
-    // Of a line 64 bytes are kept: all of it, and all but its carriage return.
-    for (padding, size) in [(53, 63), (54, 64)] {
+    let ask = Knobs { start: Start::AfterGreeting, ask: true, insist: true };
+    // Of a line 64 bytes are kept: all of it; all but its carriage return; and all to one that is not that of its end.
+    for (padding, behind, listed) in [(53, "", true), (54, "", true), (53, "\rX", false)] {
         let feature = format!(" AUTH {};TLS", &"SSL;".repeat(14)[..padding]);
-        assert_eq!(feature.len(), size);
+        assert_eq!(feature.len(), padding + 10);
         let mut negotiation = Negotiation::required(Ftp::new().knobs(ask));
         negotiation.poll_transmit();
-        negotiation.handle_input(format!("211-Features:\r\n{filler}{feature}\r\n211 End\r\n").as_bytes()).unwrap();
-        assert_eq!(negotiation.advertised(), Some(true), "{size} bytes");
+        let reply = format!("211-Features:\r\n{filler}{feature}{behind}\r\n211 End\r\n");
+        negotiation.handle_input(reply.as_bytes()).unwrap();
+        assert_eq!(negotiation.advertised(), Some(listed), "{feature:?}, {behind:?}");
     }
 }
 
