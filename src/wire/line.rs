@@ -216,7 +216,8 @@ pub struct Lines {
 impl Lines {
     const REPLY: usize = Text::MOST;
     const LINE: usize = 64;
-    /// Behind the reply there is room for one line and its line feed.
+    /// Behind the reply there is room for one line, and for a byte more: if one follows, a carriage return ahead of it is
+    /// not that of the line's end.
     const KEPT: usize = Self::REPLY + Self::LINE + 1;
 
     /// Takes the next byte, and says whether it ended a line. Then comes [`next`](Self::next) or [`clear`](Self::clear).
