@@ -45,6 +45,12 @@ const LINES: [Protocol; 13] = [
     Protocol::Http,
 ];
 
+/// What begins or ends something within a line: with nothing behind it, it is at the line's end.
+const MARKS: [&[u8]; 6] = [b"{3}", b"{3}Z", b"\r", b"\rZ", b" STARTTLS", b"]"];
+
+/// More than is kept of any line.
+const LONG: usize = 260;
+
 /// What servers say, line by line, in all transcripts: good ones and bad ones.
 static PIECES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let transcripts: Vec<_> = transcripts().collect();
@@ -295,6 +301,33 @@ fn each_limit_has_one_edge_and_holds_exactly_there() {
     }
     println!("{edges} edges");
     assert!(edges > 1000);
+}
+
+#[test]
+fn what_stands_in_a_long_line_is_read_wherever_a_buffer_ends() {
+    let mut lines = BTreeSet::new();
+    for (setup, transcript) in upgrades().filter(|(setup, _)| setup.required && LINES.contains(&setup.protocol)) {
+        let turns: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
+        for (number, turn) in turns.iter().enumerate() {
+            let mut start = 0;
+            for line in turn.split_inclusive(|byte| *byte == b'\n') {
+                let text = line.trim_ascii_end();
+                let end = start + text.len();
+                start += line.len();
+                if !lines.insert((setup.protocol.to_string(), text.to_vec())) {
+                    continue;
+                }
+                for (mark, length) in MARKS.iter().flat_map(|mark| (0..LONG).map(move |length| (mark, length))) {
+                    let mut turns = turns.clone();
+                    turns[number].splice(end..end, [b" ", &vec![b'X'; length][..], mark].concat());
+                    let expected = setup.drive(&whole(&turns));
+                    assert_eq!(setup.drive(&chunked(&turns, &[1])), expected, "{}: {turns:?}", transcript.name);
+                }
+            }
+        }
+    }
+    println!("{} lines", lines.len());
+    assert!(lines.len() > 100);
 }
 
 #[test]

@@ -102,7 +102,8 @@ impl Imap {
     #[inline(never)]
     fn look(&mut self, byte: u8) -> Result<Step, Error> {
         let unseen = &self.line.kept()[self.seen..];
-        if byte != b'\n' || may_announce(unseen) {
+        // Once they have been shown a part of the line they need the rest, since the part may end in a brace.
+        if byte != b'\n' || self.seen > 0 || may_announce(unseen) {
             for &byte in unseen {
                 self.literals.push(byte);
             }
