@@ -7,7 +7,7 @@ use allocation_counter::measure;
 use proptest::prelude::*;
 use starttls::protocol::{Client, Knobs, Start};
 use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Policy, Protocol};
-use starttls_replay::{Transcript, Verdict, drive};
+use starttls_replay::{Transcript, Verdict, client, drive};
 
 /// Bytes that belong nowhere, or to several protocols.
 const NOISE: &[&[u8]] = &[
@@ -82,8 +82,7 @@ struct Setup {
 
 impl Setup {
     fn dialogue(&self) -> Box<dyn Dialogue + Send> {
-        let client = Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs: self.knobs };
-        self.protocol.dialogue(&client).expect("a valid client")
+        self.protocol.dialogue(&client(self.knobs)).expect("a valid client")
     }
 
     /// [`drive`] checks on the way that a negotiation that has failed stays failed and silent.

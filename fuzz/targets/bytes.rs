@@ -6,18 +6,18 @@
 use std::fmt::Debug;
 
 use libfuzzer_sys::fuzz_target;
-use starttls::{Limits, Negotiation, Policy};
-use starttls_fuzz::{Dialogue, PROTOCOL};
-use starttls_replay::{Verdict, drive};
+use starttls::{Dialogue, Limits, Negotiation, Policy};
+use starttls_fuzz::PROTOCOL;
+use starttls_replay::{Input, Verdict, client, drive};
 
 fuzz_target!(|input: &[u8]| {
-    let Some(dialogue) = Dialogue::read(input) else { return };
+    let Some(input) = Input::read(input) else { return };
     let limits = Limits { bytes: 2048, line: 512, lines: 32, turns: 8 };
-    let new = || PROTOCOL.dialogue(&dialogue.client()).expect("a valid client");
-    let required = alike(&dialogue, || Negotiation::required(new()).limits(limits));
-    let opportunistic = alike(&dialogue, || Negotiation::opportunistic(new()).limits(limits));
+    let new = || PROTOCOL.dialogue(&client(input.knobs)).expect("a valid client");
+    let required = alike(&input, || Negotiation::required(new()).limits(limits));
+    let opportunistic = alike(&input, || Negotiation::opportunistic(new()).limits(limits));
     for verdict in [required, opportunistic] {
-        let bytes: usize = dialogue.turns.iter().map(Vec::len).sum();
+        let bytes: usize = input.turns.iter().map(Vec::len).sum();
         match verdict.end {
             Ok(_) => assert!(bytes <= limits.bytes as usize && verdict.round_trips <= limits.turns),
             Err(error) => assert!(error.to_string().bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{error}"),
@@ -26,16 +26,16 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// The verdict on a dialogue, which is the same whole, in chunks, and byte by byte. `drive` checks what comes after an error.
-fn alike<D: starttls::Dialogue, P: Policy<Outcome: Debug>>(
-    dialogue: &Dialogue,
+fn alike<D: Dialogue, P: Policy<Outcome: Debug>>(
+    input: &Input,
     negotiation: impl Fn() -> Negotiation<D, P>,
 ) -> Verdict {
     let cut = |size: usize| {
-        let turns: Vec<Vec<&[u8]>> = dialogue.turns.iter().map(|turn| turn.chunks(size).collect()).collect();
+        let turns: Vec<Vec<&[u8]>> = input.turns.iter().map(|turn| turn.chunks(size).collect()).collect();
         drive(negotiation(), &turns, false)
     };
     let verdict = cut(usize::MAX);
     assert_eq!(cut(1), verdict, "byte by byte, and whole");
-    assert_eq!(cut(dialogue.chunk), verdict, "in chunks of {}, and whole", dialogue.chunk);
+    assert_eq!(cut(input.chunk), verdict, "in chunks of {}, and whole", input.chunk);
     verdict
 }

@@ -3,11 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use starttls_fuzz::{Dialogue, PROTOCOL};
+use starttls_fuzz::PROTOCOL;
 use starttls_reference::compare;
+use starttls_replay::{Input, client};
 
 fuzz_target!(|input: &[u8]| {
-    if let Some(dialogue) = Dialogue::read(input) {
-        compare(*PROTOCOL, dialogue.client(), &dialogue.turns, &[dialogue.chunk]);
+    if let Some(input) = Input::read(input) {
+        compare(*PROTOCOL, client(input.knobs), &input.turns, &[input.chunk]);
     }
 });

@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use starttls::protocol::{Client, Knobs, Start};
+use starttls::protocol::{Knobs, Start};
 use starttls::{Error, Limits, Negotiation, Policy, Protocol};
-use starttls_replay::Transcript;
+use starttls_replay::{Transcript, client};
 
 /// What servers say, turn by turn.
 static TURNS: LazyLock<HashMap<Protocol, Vec<Vec<u8>>>> = LazyLock::new(|| {
@@ -44,8 +44,7 @@ fuzz_target!(|caller: Caller<'_>| {
     let protocol = protocols[usize::from(caller.protocol) % protocols.len()];
     let start = [Start::Greeting, Start::AfterGreeting, Start::Command][usize::from(caller.start) % 3];
     let knobs = Knobs { start, ask: caller.ask, insist: caller.insist };
-    let client = Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs };
-    let dialogue = protocol.dialogue(&client).expect("a valid client");
+    let dialogue = protocol.dialogue(&client(knobs)).expect("a valid client");
     let limits = caller.limits.map_or_else(Limits::default, |[bytes, line, lines, turns]| Limits {
         bytes: u32::from(bytes) * 8,
         line: line.into(),

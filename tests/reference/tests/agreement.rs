@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestError, TestRunner};
 use starttls::Protocol;
-use starttls::protocol::{Client, Knobs, Start};
+use starttls::protocol::{Knobs, Start};
 use starttls_reference::{End, compare, legal};
-use starttls_replay::Transcript;
+use starttls_replay::{Transcript, client};
 
 /// What is done to what a server says.
 #[derive(Clone, Debug)]
@@ -106,10 +106,6 @@ impl Change {
 fn knobs() -> impl Strategy<Value = Knobs> {
     let start = prop_oneof![4 => Just(Start::Greeting), 1 => Just(Start::AfterGreeting), 1 => Just(Start::Command)];
     (start, any::<bool>(), any::<bool>()).prop_map(|(start, ask, insist)| Knobs { start, ask, insist })
-}
-
-fn client(knobs: Knobs) -> Client<'static> {
-    Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs }
 }
 
 fn lines(turns: &[Vec<u8>]) -> Vec<Vec<u8>> {

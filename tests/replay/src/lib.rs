@@ -18,12 +18,14 @@
 
 mod authority;
 mod drive;
+mod input;
 mod relay;
 mod server;
 mod transcript;
 
 pub use authority::{Authority, Flaw};
 pub use drive::{Verdict, drive};
+pub use input::Input;
 pub use relay::relay;
 pub use server::{Server, play, play_then};
-pub use transcript::{Transcript, Turn};
+pub use transcript::{Transcript, Turn, client};

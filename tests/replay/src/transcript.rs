@@ -81,7 +81,7 @@ impl Transcript {
 
     /// The client that the transcripts were recorded with.
     pub fn identity(&self) -> Client<'static> {
-        Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs: self.knobs }
+        client(self.knobs)
     }
 
     /// The turns of the server.
@@ -139,6 +139,11 @@ impl FromStr for Transcript {
         }
         if transcript.outcome.is_empty() { Err("no outcome".to_owned()) } else { Ok(transcript) }
     }
+}
+
+/// The client that the transcripts were recorded with, set up as is wanted.
+pub fn client(knobs: Knobs) -> Client<'static> {
+    Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs }
 }
 
 fn knobs(words: &str) -> Option<Knobs> {
