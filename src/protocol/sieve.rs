@@ -115,6 +115,9 @@ fn reply(status: &'static str, text: &[u8]) -> Reply {
     Reply { code: Code::Word(status), text: Text::new(text), temporary }
 }
 
+/// The most bytes of a string as it is written: what stands behind it is kept as well, and no name is as long.
+const LONGEST: usize = 200;
+
 /// The string that a line begins with, if it is a whole word of the line: `"…"`, `{n}` or `{n+}` (RFC 5804 §1.2, §4).
 fn string(line: &[u8]) -> Option<Excerpt<16>> {
     let (string, rest) = match line {
@@ -128,14 +131,17 @@ fn string(line: &[u8]) -> Option<Excerpt<16>> {
 /// What stands before the closing quote, in the same line, and what behind it. A backslash stands before `"` and `\`.
 fn quoted(line: &[u8]) -> Option<(Excerpt<16>, &[u8])> {
     let mut string = Excerpt::new();
-    let mut bytes = line.split(|&byte| byte == b'\n').next()?.iter();
+    let line = line.split(|&byte| byte == b'\n').next()?;
+    let mut bytes = line.iter();
     loop {
         match bytes.next()? {
-            b'"' => return Some((string, bytes.as_slice())),
+            b'"' => break,
             b'\\' => string.push(*bytes.next()?),
             byte => string.push(*byte),
         }
     }
+    let rest = bytes.as_slice();
+    (line.len() - rest.len() < LONGEST).then_some((string, rest))
 }
 
 /// The octets of the literal, and what stands behind them.
@@ -144,8 +150,8 @@ fn literal(line: &[u8]) -> Option<(Excerpt<16>, &[u8])> {
     let digits = line[..brace].strip_suffix(b"+").unwrap_or(&line[..brace]);
     let length: usize = str::from_utf8(digits).ok()?.parse().ok()?;
     let octets = line[brace + 1..].strip_prefix(b"\r").unwrap_or(&line[brace + 1..]).strip_prefix(b"\n")?;
-    let (octets, rest) = octets.split_at(length.min(octets.len()));
-    Some((Excerpt::of(octets), rest))
+    let (octets, rest) = octets.split_at_checked(length)?;
+    (brace + 2 + length <= LONGEST).then_some((Excerpt::of(octets), rest))
 }
 
 impl Dialogue for Sieve {

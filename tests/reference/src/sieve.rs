@@ -2,7 +2,7 @@
 //!
 //! - A line that ends in `{n}` or `{n+}` goes on behind n octets of anything.
 //! - A capability begins with its name, a string: quoted, with `\\` before `"` and `\\`, or a literal. It ends at a space or
-//!   at the end of the line, within the first 224 bytes: no client has to know a name that is longer.
+//!   at the end of the line, and takes at most 200 bytes as it is written, but for the end of the line ahead of a literal.
 //! - Any other line is a response: `OK`, `NO` or `BYE`, in any case, and maybe more.
 //! - The greeting and the reply to CAPABILITY are capabilities, then a response. `BYE` ends the session, and so does `NO` in
 //!   the greeting. The code `(TRYLATER` is temporary.
@@ -69,11 +69,12 @@ fn name(line: &[Piece]) -> Option<Vec<u8>> {
     match line {
         [Piece::Line(first), Piece::Literal(name), Piece::Line(rest), ..] if first.starts_with(b"{") => {
             let alone = first[1..].iter().all(|byte| byte.is_ascii_digit() || b"+}".contains(byte));
-            (alone && matches!(rest.first(), None | Some(b' '))).then(|| name.clone())
+            let is_short = first.len() + name.len() <= 200;
+            (alone && is_short && matches!(rest.first(), None | Some(b' '))).then(|| name.clone())
         }
         [Piece::Line(first), ..] if first.starts_with(b"\"") => {
             let mut name = Vec::new();
-            let mut rest = first[1..first.len().min(224)].iter();
+            let mut rest = first[1..].iter();
             loop {
                 match rest.next()? {
                     b'"' => break,
@@ -81,7 +82,8 @@ fn name(line: &[Piece]) -> Option<Vec<u8>> {
                     byte => name.push(*byte),
                 }
             }
-            matches!(rest.next(), None | Some(b' ')).then_some(name)
+            let is_short = first.len() - rest.len() <= 200;
+            (is_short && matches!(rest.next(), None | Some(b' '))).then_some(name)
         }
         _ => None,
     }
