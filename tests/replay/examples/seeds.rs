@@ -29,7 +29,7 @@ fn main() -> io::Result<()> {
             words.extend(said.filter(|word| (2..=24).contains(&word.len())).map(<[u8]>::to_vec));
             fs::write(seeds.join(format!("{number:03}")), bytes)?;
         }
-        words.extend([b"\x1e\x1d".to_vec(), b"\r\n".to_vec()]);
+        words.extend([Input::TURN, b"\r\n"].map(<[u8]>::to_vec));
         fs::write(dictionaries.join(protocol.name()), dictionary(&words))?;
     }
     Ok(())

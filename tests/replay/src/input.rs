@@ -4,9 +4,6 @@ use starttls::protocol::{Knobs, Start};
 
 use crate::Transcript;
 
-/// Two control characters that no transcript has behind one another.
-const TURN: &[u8] = b"\x1e\x1d";
-
 /// A server, and how it is listened to, in any bytes: one of knobs and chunk size, and then turns with `1e 1d` between them.
 #[derive(Clone, Debug)]
 pub struct Input {
@@ -19,6 +16,9 @@ pub struct Input {
 }
 
 impl Input {
+    /// What stands between turns: two control characters that no transcript has behind one another.
+    pub const TURN: &[u8] = b"\x1e\x1d";
+
     /// What a transcript's server says, in chunks.
     pub fn new(transcript: &Transcript, chunk: usize) -> Self {
         Self { knobs: transcript.knobs, chunk, turns: transcript.server().map(<[u8]>::to_vec).collect() }
@@ -32,9 +32,9 @@ impl Input {
         let mut turns = vec![Vec::new()];
         let mut rest = said;
         while let Some((byte, behind)) = rest.split_first() {
-            if let Some(behind) = rest.strip_prefix(TURN) {
+            if let Some(turn) = rest.strip_prefix(Self::TURN) {
                 turns.push(Vec::new());
-                rest = behind;
+                rest = turn;
             } else {
                 turns.last_mut()?.push(*byte);
                 rest = behind;
@@ -47,6 +47,6 @@ impl Input {
     pub fn write(&self) -> Vec<u8> {
         let Knobs { start, ask, insist } = self.knobs;
         let flags = start as u8 | u8::from(ask) << 2 | u8::from(insist) << 3 | (self.chunk as u8 - 1) << 4;
-        [&[flags][..], &self.turns.join(TURN)].concat()
+        [&[flags][..], &self.turns.join(Self::TURN)].concat()
     }
 }

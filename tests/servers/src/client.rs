@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 use starttls::protocol::{Client, Knobs};
 use starttls::{Escaped, Negotiation, Protocol, Reason};
+use starttls_replay::client;
 use starttls_std::{Error, Upgrader};
 
 use crate::case::{Case, Offer, Outcome, Verdict};
@@ -82,7 +83,7 @@ pub fn report(command: &mut Command) -> Result<Report> {
 /// Upgrades with the blocking transport, and says a word over TLS.
 pub fn library(case: &Case, setting: &Setting) -> Result<Verdict> {
     let protocol: Protocol = case.protocol.parse()?;
-    let client = Client { name: "client.example", domain: "localhost", seed: 0xA7F3, knobs: Knobs::default() };
+    let client = Client { domain: "localhost", ..client(Knobs::default()) };
     let mut negotiation = Negotiation::required(protocol.dialogue(&client)?);
     let config = setting.authority.client_config();
     let mut upgrader = Upgrader::new(config, ServerName::try_from("localhost")?, Duration::from_secs(10));
