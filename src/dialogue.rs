@@ -3,48 +3,40 @@
 use alloc::boxed::Box;
 use bytes::Bytes;
 
+use crate::role::Client;
 use crate::{Error, Reason, Tls};
 
-/// One protocol's way to TLS, from the client's side. Implement it to teach the crate a protocol that it lacks.
+/// One protocol's way to TLS, from one side. Implement it to teach the crate a protocol that it lacks.
 ///
-/// A dialogue is written for one byte at a time, so it cannot depend on how the bytes were split. The [`Negotiation`] that
-/// drives it keeps the limits and the order of turns: a byte gets here only while a reply is outstanding.
+/// A dialogue hears whole units: a line, a reply of many lines, a packet with its header. It says what a unit consists of
+/// ([`frame`](Self::frame)), and the [`Negotiation`] that drives it puts the units together, keeps the limits, and the order
+/// of turns. So no dialogue can depend on how the bytes were split, or be asked to hold what an endless one says.
 ///
 /// [`Negotiation`]: crate::Negotiation
-pub trait Dialogue {
-    /// What the connection begins with: a request, or [`Step::More`] if the server speaks first. Called once.
+pub trait Dialogue<R = Client> {
+    /// What the connection begins with: something to say, or [`Step::More`] if the peer speaks first. Called once.
     fn open(&mut self) -> Step;
 
-    /// Takes the next byte of the awaited reply.
+    /// How the unit goes on of which `begun` has arrived, and `last` as the last part of it. By default a unit is a line.
+    ///
+    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
+        let _ = begun;
+        Frame::line(last)
+    }
+
+    /// Takes a whole unit. One that ends in a line comes without the end of that.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] for what the protocol does not allow, [`Error::Closing`] for a server that ends the session.
-    fn receive(&mut self, byte: u8) -> Result<Step, Error>;
-
-    /// Takes at once, from the front of `input`, what [`receive`](Self::receive) would answer byte by byte with
-    /// [`Step::More`], and says how many bytes that were. How much of it is up to the dialogue, and nothing is right, too. A
-    /// byte that comes alone is offered here first.
-    fn skim(&mut self, input: &[u8]) -> usize {
-        let _ = input;
-        0
-    }
-
-    /// Takes from the front of `input`, which is not empty, up to the first byte that [`receive`](Self::receive) would answer
-    /// otherwise than with [`Step::More`], and answers as it would.
-    ///
-    /// It may pass over so many answers of [`Step::Next`] as `lines` says, and takes those from it; but then it ends with
-    /// such a byte all the same. How the bytes are taken is up to the dialogue: by default, one by one behind what it
-    /// [skims](Self::skim).
-    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
-        let _ = lines;
-        one_by_one(self, input)
-    }
+    /// [`Error::Unexpected`] for what the protocol does not allow, [`Error::Closing`] for a peer that ends the session.
+    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error>;
 
     /// The awaited reply: `greeting`, or the command that it answers.
     fn awaiting(&self) -> &'static str;
 
     /// Whether the server listed the upgrade among its capabilities; `None` as long as it has not listed any.
-    fn advertised(&self) -> Option<bool>;
+    fn advertised(&self) -> Option<bool> {
+        None
+    }
 
     /// What the protocol asks of TLS. Only a few ask for anything.
     fn tls(&self) -> Tls {
@@ -52,63 +44,90 @@ pub trait Dialogue {
     }
 }
 
-/// Takes bytes up to the first of which something comes: those that the dialogue skims at once, and the others one by one.
-pub(crate) fn one_by_one<D: Dialogue + ?Sized>(dialogue: &mut D, input: &mut &[u8]) -> Result<Step, Error> {
-    let skimmed = dialogue.skim(input);
-    *input = input.get(skimmed..).unwrap_or_default();
-    while let Some((&byte, rest)) = input.split_first() {
-        *input = rest;
-        match dialogue.receive(byte) {
-            Ok(Step::More) => {}
-            step => return step,
-        }
+/// How a unit goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// With a line, which ends in CR LF or, from sloppy peers, in LF.
+    Line,
+    /// With bytes up to this one.
+    Until(u8),
+    /// With so many bytes. More than the limits allow are refused at once, before the first of them.
+    Exactly(u32),
+    /// It does not: it is whole.
+    Whole,
+    /// It does not: the protocol allows nothing that begins so. That is [`Error::Unexpected`], and nobody receives it.
+    Unexpected,
+}
+
+impl Frame {
+    /// That of a unit that is one line.
+    pub fn line(last: Part<'_>) -> Self {
+        if let Part::Nothing = last { Self::Line } else { Self::Whole }
     }
-    Ok(Step::More)
+
+    /// That of a unit that is one byte: of a protocol whose parser takes bytes as they come.
+    pub fn byte(last: Part<'_>) -> Self {
+        if let Part::Nothing = last { Self::Exactly(1) } else { Self::Whole }
+    }
+
+    /// What follows a header that announces so many bytes, and ends the unit.
+    pub fn body(length: u32) -> Self {
+        if length == 0 { Self::Whole } else { Self::Exactly(length) }
+    }
+}
+
+/// The part of a unit that came last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The unit has not begun.
+    Nothing,
+    /// A line, its end left out.
+    Line(&'a [u8]),
+    /// So many bytes as were asked for.
+    Bytes(&'a [u8]),
 }
 
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// We did.
+    /// The one that asks for TLS.
     Client,
-    /// The peer did.
+    /// The one that is asked.
     Server,
 }
 
-/// What a byte of the server's, or the opening, brought about.
+/// What a unit of the peer's, or the opening, brought about.
 #[derive(Debug)]
 pub enum Step {
-    /// Nothing yet: the line or packet goes on, or the first is to come.
+    /// Nothing yet: what is a line to the limits goes on with the next unit, or the first is to come.
     More,
-    /// A line or packet ended, and the reply has another.
+    /// The reply goes on with another unit.
     Next,
     /// The reply ended, and another follows that needs no request.
     Await,
-    /// The reply ended, and the client is to send this request next.
+    /// The reply ended, and this is to be sent next.
     Send(Bytes),
-    /// The reply ended, and the client is to send this request, to which TLS is the answer.
+    /// The reply ended, and this is to be sent, behind which TLS is to start.
     SendThenUpgrade(Bytes),
+    /// This is to be sent, and the session has then come to this end.
+    SendThenEnd(Bytes, Error),
     /// The reply ended, and TLS is to start.
     Upgrade,
     /// The reply ended, and the connection stays in plaintext.
     Decline(Reason),
 }
 
-impl<D: Dialogue + ?Sized> Dialogue for Box<D> {
+impl<R, D: Dialogue<R> + ?Sized> Dialogue<R> for Box<D> {
     fn open(&mut self) -> Step {
         (**self).open()
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        (**self).receive(byte)
+    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
+        (**self).frame(begun, last)
     }
 
-    fn skim(&mut self, input: &[u8]) -> usize {
-        (**self).skim(input)
-    }
-
-    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
-        (**self).take(input, lines)
+    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+        (**self).receive(unit)
     }
 
     fn awaiting(&self) -> &'static str {

@@ -40,6 +40,19 @@ pub enum Error {
     Unfinished,
 }
 
+impl Error {
+    /// [`Error::Unexpected`], with what the peer said.
+    pub fn unexpected(unit: &[u8]) -> Self {
+        Self::Unexpected(Text::new(unit))
+    }
+}
+
+impl From<Limit> for Error {
+    fn from(limit: Limit) -> Self {
+        Self::Limit(limit)
+    }
+}
+
 /// Why a server that keeps to its protocol stays in plaintext.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

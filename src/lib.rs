@@ -47,18 +47,20 @@ mod negotiation;
 mod policy;
 pub mod preface;
 pub mod protocol;
+pub mod role;
 #[doc = include_str!("../docs/runtime.md")]
 pub mod runtime {}
 mod tls;
 #[cfg(all(feature = "std", feature = "rustls"))]
 pub mod transport;
+mod units;
 pub mod wire;
 
-pub use dialogue::{Dialogue, Side, Step};
+pub use dialogue::{Dialogue, Frame, Part, Side, Step};
 pub use error::{Code, Error, Escaped, InvalidName, Reason, Reply, Text};
 pub use framing::Framing;
 pub use limits::{Limit, Limits};
 pub use negotiation::Negotiation;
-pub use policy::{Opportunistic, Outcome, Policy, Required};
+pub use policy::{Accepting, Opportunistic, Outcome, Policy, Required};
 pub use protocol::Protocol;
-pub use tls::{Tls, Upgrade};
+pub use tls::{Accept, Tls, Upgrade};

@@ -5,27 +5,30 @@
 //! | new | the dialogue's opening | as for a step while awaiting |
 //! | Awaiting | `More`, `Next`, `Await` | Awaiting |
 //! | Awaiting | `Send` | Sending |
-//! | Awaiting | `SendThenUpgrade` | Parting |
+//! | Awaiting | `SendThenUpgrade`, `SendThenEnd` | Parting |
 //! | Awaiting | `Upgrade` | Ended |
 //! | Awaiting | `Decline` | Ended if opportunistic, Failed if required |
 //! | Awaiting | the dialogue's error, a limit | Failed |
 //! | Sending | `poll_transmit` | Awaiting |
-//! | Parting | `poll_transmit` | Ended |
-//! | Sending, Parting, Ended | a byte | Failed |
+//! | Parting | `poll_transmit` | Ended, Failed |
+//! | Sending | a byte | Failed if a client's; as while Awaiting if a server's, and what is to be sent adds up |
+//! | Parting, Ended | a byte | Failed |
 //! | any | the end of the stream | Failed |
 //! | Failed | anything | Failed |
 
-use core::slice;
+use alloc::boxed::Box;
 
 use bytes::Bytes;
 
-use crate::limits::Meter;
-use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgrade};
+use crate::role::{Role, Server};
+use crate::units::Units;
+use crate::{Accepting, Dialogue, Error, Limits, Opportunistic, Policy, Required, Step};
 
 /// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`].
 ///
-/// It holds no socket, clock or buffer that the peer can grow, and allocates nothing while the dialogue goes well.
-/// A deadline is the caller's to keep: dropping the negotiation is always safe.
+/// It holds no socket or clock, and of what the peer says no more than one unit of the protocol that has not arrived as a
+/// whole: nothing is allocated while reads return whole replies. A deadline is the caller's to keep: dropping the negotiation
+/// is always safe.
 ///
 /// - Outputs: [`poll_transmit`](Self::poll_transmit), [`finish`](Self::finish).
 /// - Inputs: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof).
@@ -58,17 +61,17 @@ use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgr
 pub struct Negotiation<D, P: Policy> {
     dialogue: D,
     state: State<P::Outcome>,
-    meter: Meter,
+    units: Units,
 }
 
 #[derive(Debug)]
 enum State<O> {
-    /// This request is to be sent; the server has nothing to say until it was.
+    /// This is to be sent.
     Sending(Bytes),
     /// A reply is outstanding.
     Awaiting,
-    /// This request is to be sent, and TLS is the answer to it.
-    Parting(Bytes),
+    /// This is to be sent, behind which TLS is to start, or the session has failed.
+    Parting(Bytes, Option<Box<Error>>),
     Ended(O),
     Failed(Error),
 }
@@ -89,35 +92,36 @@ impl<D: Dialogue> Negotiation<D, Opportunistic> {
     }
 }
 
-impl<D: Dialogue, P: Policy> Negotiation<D, P> {
+impl<D: Dialogue<Server>> Negotiation<D, Accepting> {
+    /// Starts a server's part of a negotiation, which ends in TLS or in an error.
+    pub fn accepting(dialogue: D) -> Self {
+        Self::new(dialogue)
+    }
+}
+
+impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
     fn new(mut dialogue: D) -> Self {
         let opening = dialogue.open();
-        let mut negotiation = Self { dialogue, state: State::Awaiting, meter: Meter::new(Limits::default()) };
+        let mut negotiation = Self { dialogue, state: State::Awaiting, units: Units::new(Limits::default()) };
+        // What comes ahead of the first reply is none.
         if let Err(error) = negotiation.enter(opening) {
             negotiation.state = State::Failed(error);
         }
         negotiation
     }
 
-    /// Sets how much the server may say. For use before the first input; the default is [`Limits::default`].
+    /// Sets how much the peer may say. For use before the first input; the default is [`Limits::default`].
     #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.meter = Meter::new(limits);
-        if self.wants_read() {
-            self.meter.begin_line();
-        }
-        self
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { units: Units::new(limits), ..self }
     }
 
-    /// The next request, if there is one: send all of it, then read.
-    #[inline]
+    /// What is to be sent, if there is something: send all of it, then read.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         let (request, next) = match core::mem::replace(&mut self.state, State::Awaiting) {
-            State::Sending(request) => {
-                self.meter.begin_line();
-                return Some(request);
-            }
-            State::Parting(request) => (Some(request), self.upgraded()),
+            State::Sending(request) => (Some(request), State::Awaiting),
+            State::Parting(request, None) => (Some(request), self.upgraded()),
+            State::Parting(request, Some(error)) => (Some(request), State::Failed(*error)),
             state => (None, state),
         };
         self.state = next;
@@ -132,15 +136,27 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     /// Takes everything that one read returned, however the bytes were split on their way.
     ///
     /// # Errors
-    /// The server broke the protocol, a limit, or the order of turns; it closed the session; or it declined and TLS is
+    /// The peer broke the protocol, a limit, or the order of turns; it closed the session; or it declined and TLS is
     /// [`Required`]. The negotiation then stays failed: every later call answers the same error.
-    #[inline]
-    pub fn handle_input(&mut self, input: &[u8]) -> Result<(), Error> {
-        // A byte that comes alone is not worth a search.
-        if let [byte] = input { self.advance(*byte) } else { self.take(input) }
+    pub fn handle_input(&mut self, mut input: &[u8]) -> Result<(), Error> {
+        loop {
+            match &self.state {
+                State::Failed(error) => return Err(error.clone()),
+                State::Awaiting => {}
+                _ if input.is_empty() => return Ok(()),
+                State::Sending(_) if !P::Role::LOCKSTEP => {}
+                _ => return Err(self.fail(Error::Injected)),
+            }
+            let heard = match self.units.next(&mut input, |begun, last| self.dialogue.frame(begun, last)) {
+                Ok(Some(unit)) => self.dialogue.receive(unit),
+                Ok(None) => return Ok(()),
+                Err(error) => Err(error),
+            };
+            heard.and_then(|step| self.step(step)).map_err(|error| self.fail(error))?;
+        }
     }
 
-    /// Notes that the server closed the connection. It has no right to, before TLS: this always fails.
+    /// Notes that the peer closed the connection. It has no right to, before TLS: this always fails.
     ///
     /// # Errors
     /// [`Error::Closed`], or the earlier error of a failed negotiation.
@@ -151,16 +167,15 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         }
     }
 
-    /// Ends the negotiation: an [`Upgrade`], or, if opportunistic, an [`Outcome`](crate::Outcome).
+    /// Ends the negotiation: an [`Upgrade`](crate::Upgrade), or, if opportunistic, an [`Outcome`](crate::Outcome).
     ///
     /// # Errors
     /// The error that the negotiation failed with, or [`Error::Unfinished`].
-    #[inline(always)] // It ends what the caller has at hand: a call would only move all of it.
     pub fn finish(self) -> Result<P::Outcome, Error> {
         match self.state {
             State::Ended(outcome) => Ok(outcome),
             State::Failed(error) => Err(error),
-            State::Sending(_) | State::Awaiting | State::Parting(_) => Err(Error::Unfinished),
+            State::Sending(_) | State::Awaiting | State::Parting(..) => Err(Error::Unfinished),
         }
     }
 
@@ -176,7 +191,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
 
     /// How many replies have arrived that the protocol allows, the greeting included.
     pub fn round_trips(&self) -> u32 {
-        self.meter.replies()
+        self.units.meter.replies()
     }
 
     /// The dialogue, for what its protocol alone knows: the subtype that [`Vnc`](crate::protocol::Vnc) chose, for example.
@@ -184,97 +199,46 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         &self.dialogue
     }
 
-    #[inline(never)]
-    fn take(&mut self, mut input: &[u8]) -> Result<(), Error> {
-        if let State::Failed(error) = &self.state {
-            return Err(error.clone());
-        }
-        while !input.is_empty() {
-            let room = &input[..input.len().min(self.meter.room())];
-            if room.is_empty() {
-                return Err(self.no_room());
-            }
-            let most = self.meter.lines_left();
-            let (mut rest, mut left) = (room, most);
-            match self.dialogue.take(&mut rest, &mut left) {
-                Ok(step) => {
-                    // A dialogue may be anybody's, and leave more than there was, or all of it.
-                    let bytes = room.len() - rest.len().min(room.len() - 1);
-                    self.meter.count(bytes, most.saturating_sub(left));
-                    input = &input[bytes..];
-                    self.step(step)?;
-                }
-                Err(error) => return Err(self.fail(error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a byte.
-    #[inline(always)]
-    fn advance(&mut self, byte: u8) -> Result<(), Error> {
-        if !self.meter.byte() {
-            return Err(self.no_room());
-        }
-        // Nearly every byte of a line.
-        if self.dialogue.skim(slice::from_ref(&byte)) > 0 { Ok(()) } else { self.receive(byte) }
-    }
-
-    #[inline(never)]
-    fn receive(&mut self, byte: u8) -> Result<(), Error> {
-        match self.dialogue.receive(byte) {
-            Ok(step) => self.step(step),
-            Err(error) => Err(self.fail(error)),
-        }
-    }
-
-    #[inline(always)]
+    /// Counts what a unit was, and goes where its step leads.
     fn step(&mut self, step: Step) -> Result<(), Error> {
-        let entered = match step {
-            Step::More => return Ok(()),
-            Step::Next => self.meter.line(),
-            step => self.meter.reply().and_then(|()| self.enter(step)),
-        };
-        entered.map_err(|error| self.fail(error))
-    }
-
-    /// Why a byte has no room.
-    #[cold]
-    fn no_room(&mut self) -> Error {
-        self.meter.close();
-        match &self.state {
-            State::Failed(error) => error.clone(),
-            State::Awaiting => self.fail(Error::Limit(self.meter.exceeded())),
-            _ => self.fail(Error::Injected),
-        }
-    }
-
-    /// Enters the state that a step leads to from `Awaiting`.
-    #[inline]
-    fn enter(&mut self, step: Step) -> Result<(), Error> {
         match step {
-            Step::More | Step::Next | Step::Await => self.meter.begin_line(),
-            Step::Send(request) => self.leave(State::Sending(request)),
-            Step::SendThenUpgrade(request) => self.leave(State::Parting(request)),
-            Step::Upgrade => self.leave(self.upgraded()),
-            Step::Decline(reason) => self.leave(State::Ended(P::declined(reason)?)),
+            Step::More => Ok(()),
+            Step::Next => Ok(self.units.meter.line()?),
+            step => {
+                self.units.clear();
+                self.units.meter.reply()?;
+                self.enter(step)
+            }
         }
-        Ok(())
     }
 
-    /// Leaves Awaiting, which holds nothing: the compiler does not know that there is nothing to drop.
-    #[inline]
-    fn leave(&mut self, next: State<P::Outcome>) {
-        core::mem::forget(core::mem::replace(&mut self.state, next));
+    fn enter(&mut self, step: Step) -> Result<(), Error> {
+        self.state = match step {
+            Step::More | Step::Next | Step::Await => return Ok(()),
+            Step::Send(request) => State::Sending(self.behind(request)),
+            Step::SendThenUpgrade(request) => State::Parting(self.behind(request), None),
+            Step::SendThenEnd(request, error) => State::Parting(self.behind(request), Some(Box::new(error))),
+            Step::Upgrade => self.upgraded(),
+            Step::Decline(reason) => State::Ended(P::declined(reason)?),
+        };
+        Ok(())
     }
 
     fn upgraded(&self) -> State<P::Outcome> {
-        State::Ended(P::upgraded(Upgrade::new(self.dialogue.tls())))
+        State::Ended(P::upgraded(self.dialogue.tls()))
+    }
+
+    /// These bytes, behind those that are to be sent already.
+    fn behind(&self, request: Bytes) -> Bytes {
+        match &self.state {
+            State::Sending(pending) => Bytes::from([&pending[..], &request].concat()),
+            _ => request,
+        }
     }
 
     #[cold]
     fn fail(&mut self, error: Error) -> Error {
-        self.meter.close();
+        self.units.clear();
         self.state = State::Failed(error.clone());
         error
     }

@@ -1,6 +1,7 @@
 //! What a caller accepts as the end of a negotiation.
 
-use crate::{Error, Reason, Upgrade};
+use crate::role::{Client, Role, Server};
+use crate::{Accept, Error, Reason, Tls, Upgrade};
 
 /// TLS or nothing: the negotiation ends in an [`Upgrade`] or in an error.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,10 @@ pub enum Required {}
 /// TLS if the server wants it: the negotiation ends in an [`Outcome`], which has to be matched.
 #[derive(Clone, Copy, Debug)]
 pub enum Opportunistic {}
+
+/// A server's: the negotiation ends in an [`Accept`] or in an error.
+#[derive(Clone, Copy, Debug)]
+pub enum Accepting {}
 
 /// How an [`Opportunistic`] negotiation ended, `U` being what an upgrade yields and `D` what a refusal leaves.
 #[derive(Debug)]
@@ -20,13 +25,15 @@ pub enum Outcome<U = Upgrade, D = Reason> {
     Declined(D),
 }
 
-/// [`Required`] or [`Opportunistic`]; no other type can implement it.
+/// [`Required`], [`Opportunistic`] or [`Accepting`]; no other type can implement it.
 pub trait Policy: sealed::Sealed {
+    /// Whose policy it is.
+    type Role: Role;
     /// What [`Negotiation::finish`](crate::Negotiation::finish) yields.
     type Outcome: core::fmt::Debug;
 
     /// The outcome when the server agreed.
-    fn upgraded(upgrade: Upgrade) -> Self::Outcome;
+    fn upgraded(tls: Tls) -> Self::Outcome;
 
     /// The outcome when the server declined.
     ///
@@ -36,10 +43,11 @@ pub trait Policy: sealed::Sealed {
 }
 
 impl Policy for Required {
+    type Role = Client;
     type Outcome = Upgrade;
 
-    fn upgraded(upgrade: Upgrade) -> Upgrade {
-        upgrade
+    fn upgraded(tls: Tls) -> Upgrade {
+        Upgrade::new(tls)
     }
 
     fn declined(reason: Reason) -> Result<Upgrade, Error> {
@@ -48,10 +56,11 @@ impl Policy for Required {
 }
 
 impl Policy for Opportunistic {
+    type Role = Client;
     type Outcome = Outcome;
 
-    fn upgraded(upgrade: Upgrade) -> Outcome {
-        Outcome::Upgraded(upgrade)
+    fn upgraded(tls: Tls) -> Outcome {
+        Outcome::Upgraded(Upgrade::new(tls))
     }
 
     fn declined(reason: Reason) -> Result<Outcome, Error> {
@@ -59,8 +68,22 @@ impl Policy for Opportunistic {
     }
 }
 
+impl Policy for Accepting {
+    type Role = Server;
+    type Outcome = Accept;
+
+    fn upgraded(tls: Tls) -> Accept {
+        Accept::new(tls)
+    }
+
+    fn declined(reason: Reason) -> Result<Accept, Error> {
+        Err(Error::Declined(reason))
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Required {}
     impl Sealed for super::Opportunistic {}
+    impl Sealed for super::Accepting {}
 }

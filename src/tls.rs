@@ -126,3 +126,33 @@ impl Upgrade {
         }
     }
 }
+
+/// The client asked and was told yes: the next bytes on the connection, in both directions, are TLS.
+///
+/// It is to a server what an [`Upgrade`] is to a client.
+#[derive(Debug)]
+#[must_use = "the client is about to send its ClientHello: nothing but TLS may be read now"]
+pub struct Accept(Tls);
+
+impl Accept {
+    pub(crate) fn new(tls: Tls) -> Self {
+        Self(tls)
+    }
+
+    /// What the protocol asks of TLS.
+    pub fn tls(&self) -> Tls {
+        self.0
+    }
+
+    /// Makes the TLS connection for this upgrade.
+    ///
+    /// # Errors
+    /// Those of [`rustls::ServerConnection::new`], for a configuration that cannot work.
+    #[cfg(all(feature = "rustls", feature = "std"))]
+    pub fn server_connection(
+        self,
+        config: alloc::sync::Arc<rustls::ServerConfig>,
+    ) -> Result<rustls::ServerConnection, rustls::Error> {
+        rustls::ServerConnection::new(config)
+    }
+}

@@ -5,7 +5,7 @@ use starttls::protocol::{
     Acap, Ftp, Imap, Irc, Knobs, Ldap, Munin, Mupdate, Mysql, MysqlX, Nats, Nbd, Nntp, Nsq, Nut, Pcep, Pop3, Postgres,
     Rpc, Sieve, Smtp, Start, Vnc, Xmpp,
 };
-use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Protocol, Step};
+use starttls::{Dialogue, Error, Frame, Limit, Limits, Negotiation, Part, Protocol, Step};
 use starttls_replay::Transcript;
 
 const ASK: Knobs = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
@@ -34,6 +34,12 @@ fn endless(dialogue: impl Dialogue, limits: Limits, first: &[u8], again: &[u8], 
     (failure.expect("it failed"), fed, memory.bytes_max)
 }
 
+/// The most that is held of so many bytes: they and the room for as many, and as many again while they move there; and the
+/// text of an error.
+fn held(fed: usize) -> u64 {
+    4 * fed as u64 + 8192
+}
+
 #[test]
 fn endless_replies_are_refused() {
     let smtp = || Smtp::new("client.example").unwrap();
@@ -54,14 +60,7 @@ fn endless_replies_are_refused() {
         ("imap line", Limit::Line, line + 1, Box::new(imap()), "* OK ", "x"),
         ("imap untagged", Limit::Lines, (lines + 1) * 6, Box::new(imap().knobs(ASK)), "", "* OK\r\n"),
         ("imap capability", Limit::Line, line + 1, Box::new(imap().knobs(ASK)), "* CAPABILITY", " X"),
-        (
-            "imap literal",
-            Limit::Line,
-            18 + line + 1,
-            Box::new(imap().knobs(ASK)),
-            "* A {99999999999}\n",
-            "A7F3C OK\r\n",
-        ),
+        ("imap literal", Limit::Line, 18, Box::new(imap().knobs(ASK)), "* A {99999999999}\n", "A7F3C OK\r\n"),
         ("imap literals", Limit::Lines, 4 + lines * 6 + 5, Box::new(imap().knobs(ASK)), "* A ", "{0}\r\n "),
         ("pop3 line", Limit::Line, line + 1, Box::new(Pop3::new()), "+OK ", "x"),
         ("pop3 list", Limit::Lines, 5 + lines * 3, Box::new(Pop3::new().knobs(ASK)), "+OK\r\n", "A\r\n"),
@@ -72,7 +71,7 @@ fn endless_replies_are_refused() {
         ("ftp delays", Limit::Turns, (Limits::default().turns as usize + 1) * 5, Box::new(Ftp::new()), "", "120\r\n"),
         ("sieve line", Limit::Line, line + 1, Box::new(Sieve::new()), "\"A\" ", "x"),
         ("sieve capabilities", Limit::Lines, (lines + 1) * 5, Box::new(Sieve::new()), "", "\"A\"\r\n"),
-        ("sieve literal", Limit::Line, 15 + line + 1, Box::new(Sieve::new()), "{99999999999}\r\n", "\"A\"\r\n"),
+        ("sieve literal", Limit::Line, 15, Box::new(Sieve::new()), "{99999999999}\r\n", "\"A\"\r\n"),
         ("sieve literals", Limit::Lines, (lines + 1) * 5, Box::new(Sieve::new()), "", "{0+}\n"),
         ("irc line", Limit::Line, line + 1, Box::new(Irc::new()), "NOTICE ", "x"),
         ("irc notices", Limit::Lines, (lines + 1) * 8, Box::new(Irc::new()), "", "NOTICE\r\n"),
@@ -85,11 +84,9 @@ fn endless_replies_are_refused() {
         ("munin line", Limit::Line, line + 1, Box::new(Munin::new()), "# munin node at ", "x"),
     ];
     for (name, limit, at, dialogue, first, again) in rows {
-        assert_eq!(
-            endless(dialogue, Limits::default(), first.as_bytes(), again.as_bytes(), 1),
-            (Error::Limit(limit), at, 0),
-            "{name}"
-        );
+        let (error, fed, memory) = endless(dialogue, Limits::default(), first.as_bytes(), again.as_bytes(), 1);
+        assert_eq!((error, fed), (Error::Limit(limit), at), "{name}");
+        assert!(memory <= held(at), "{name}: {memory} bytes of memory");
     }
 }
 
@@ -97,13 +94,13 @@ fn endless_replies_are_refused() {
 fn endless_packets_are_refused() {
     let Limits { line, lines, .. } = Limits::default();
     let (line, lines) = (line as usize, lines as usize);
-    // A packet is refused at the byte that is one too many for a line, a reply at the end of the packet that is.
+    // A packet is refused where its length is announced, a reply at the end of the packet that is one too many.
     type Row = (&'static str, Limit, usize, Box<dyn Dialogue>, &'static [u8], &'static [u8]);
     let rows: [Row; 11] = [
         (
             "ldap text",
             Limit::Line,
-            line + 1,
+            6,
             Box::new(Ldap::new()),
             b"\x30\x84\0\xff\xff\xff\x02\x01\x01\x78\x84\0\xff\xff\0\x0a\x01\x00\x04\0\x04\x84\0\xff\0\0",
             b"x",
@@ -116,25 +113,27 @@ fn endless_packets_are_refused() {
             b"",
             b"\x30\x0f\x02\x01\0\x78\x0a\x0a\x01\0\x04\0\x04\0\x8a\x011",
         ),
-        ("postgres error", Limit::Line, line + 1, Box::new(Postgres::new()), b"E\0\0\x70\0M", b"x"),
-        ("mysql version", Limit::Line, line + 1, Box::new(Mysql::new()), b"\xff\xff\xff\0\x0a", b"8"),
+        ("postgres error", Limit::Line, 5, Box::new(Postgres::new()), b"E\0\0\x70\0M", b"x"),
+        ("mysql version", Limit::Line, 5, Box::new(Mysql::new()), b"\xff\xff\xff\0\x0a", b"8"),
         ("nats info", Limit::Line, line + 1, Box::new(Nats::new()), b"INFO {\"a\":\"", b"x"),
-        ("mysqlx ok", Limit::Line, line + 1, Box::new(MysqlX::new()), b"\xff\xff\xff\xff\0", b"x"),
+        ("mysqlx ok", Limit::Line, 5, Box::new(MysqlX::new()), b"\xff\xff\xff\xff\0", b"x"),
         ("mysqlx notices", Limit::Lines, (lines + 1) * 5, Box::new(MysqlX::new()), b"", b"\x01\0\0\0\x0b"),
         ("rpc fragments", Limit::Lines, (lines + 1) * 4, Box::new(Rpc::nfs(1)), b"", b"\0\0\0\0"),
-        ("pcep error", Limit::Line, line + 1, Box::new(Pcep::new()), b"\x20\x06\xff\xfc", b"x"),
-        ("nsq response", Limit::Line, line + 1, Box::new(Nsq::new()), b"\xff\xff\xff\xff\0\0\0\0{\"a\":\"", b"x"),
+        ("pcep error", Limit::Line, 4, Box::new(Pcep::new()), b"\x20\x06\xff\xfc", b"x"),
+        ("nsq response", Limit::Line, 8, Box::new(Nsq::new()), b"\xff\xff\xff\xff\0\0\0\0{\"a\":\"", b"x"),
         ("nsq heartbeats", Limit::Lines, (lines + 1) * 19, Box::new(Nsq::new()), b"", b"\0\0\0\x0f\0\0\0\0_heartbeat_"),
     ];
     for (name, limit, at, dialogue, first, again) in rows {
-        assert_eq!(endless(dialogue, Limits::default(), first, again, 1), (Error::Limit(limit), at, 0), "{name}");
+        let (error, fed, memory) = endless(dialogue, Limits::default(), first, again, 1);
+        assert_eq!((error, fed), (Error::Limit(limit), at), "{name}");
+        assert!(memory <= held(at), "{name}: {memory} bytes of memory");
     }
     // Those that a request stands before.
     let mut vnc = Negotiation::required(Vnc::new());
     vnc.handle_input(b"RFB 003.008\n").unwrap();
     vnc.poll_transmit().unwrap();
-    assert_eq!(vnc.handle_input(&[b"\0\xff\xff\xff\xff", &[b'x'; 8187][..]].concat()), Ok(()));
-    assert_eq!(vnc.handle_input(b"x"), Err(Error::Limit(Limit::Line)));
+    assert_eq!(vnc.handle_input(b"\0\xff\xff\xff"), Ok(()));
+    assert_eq!(vnc.handle_input(b"\xff"), Err(Error::Limit(Limit::Line)));
     let mut nbd = Negotiation::required(Nbd::new());
     nbd.handle_input(b"NBDMAGICIHAVEOPT\0\x03").unwrap();
     nbd.poll_transmit().unwrap();
@@ -153,7 +152,7 @@ fn no_protocol_listens_for_ever() {
                     let dialogue = protocol.dialogue(&transcript.identity()).expect("a valid client");
                     let (_, fed, memory) = endless(dialogue, Limits::default(), turn, again, 1);
                     assert!(fed <= Limits::default().bytes as usize + 1, "{}: {fed} bytes", transcript.name);
-                    let most = if PARSES_XML.contains(&protocol) { XML_MEMORY } else { 1024 };
+                    let most = if PARSES_XML.contains(&protocol) { XML_MEMORY } else { held(fed) };
                     assert!(memory <= most, "{}: {memory} bytes of memory", transcript.name);
                 }
             }
@@ -239,35 +238,37 @@ fn lines_that_come_at_once_are_counted_each() {
     }
 }
 
-/// A dialogue that takes more at once than it was given.
-struct Greedy;
+/// A dialogue whose units have no end.
+struct Greedy(Frame, fn() -> Step);
 
 impl Dialogue for Greedy {
     fn open(&mut self) -> Step {
         Step::More
     }
 
-    fn receive(&mut self, _: u8) -> Result<Step, Error> {
-        Ok(Step::More)
+    fn frame(&self, _: &[u8], _: Part<'_>) -> Frame {
+        self.0
     }
 
-    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
-        (*input, *lines) = (&[0; 64], u32::MAX);
-        Ok(Step::More)
+    fn receive(&mut self, _: &[u8]) -> Result<Step, Error> {
+        Ok(self.1())
     }
 
     fn awaiting(&self) -> &'static str {
         "greeting"
     }
-
-    fn advertised(&self) -> Option<bool> {
-        None
-    }
 }
 
 #[test]
-fn a_dialogue_that_takes_too_much_at_once_is_held_to_the_limits() {
-    let mut negotiation = Negotiation::required(Greedy).limits(Limits { bytes: 30, line: 10, lines: 3, turns: 1 });
-    let heard = (0..30).try_for_each(|_| negotiation.handle_input(b"ab"));
-    assert!(matches!(heard, Err(Error::Limit(_))), "{heard:?}");
+fn a_dialogue_that_asks_for_too_much_is_held_to_the_limits() {
+    let limits = Limits { bytes: 30, line: 10, lines: 3, turns: 1 };
+    for frame in
+        [Frame::Line, Frame::Exactly(0), Frame::Exactly(1), Frame::Exactly(10), Frame::Exactly(11), Frame::Whole]
+    {
+        for step in [|| Step::More, || Step::Next, || Step::Await] {
+            let mut negotiation = Negotiation::required(Greedy(frame, step)).limits(limits);
+            let heard = (0..30).try_for_each(|_| negotiation.handle_input(b"a\n"));
+            assert!(matches!(heard, Err(Error::Limit(_))), "{frame:?}: {heard:?}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! The names that specifications give to refusals.
 
 use starttls::protocol::{Ldap, Mysql, MysqlX, Nbd};
-use starttls::wire::Ber;
 use starttls::{Code, Dialogue, Error, Negotiation, Reason, Reply};
 
 /// What comes of these answers, each to a request.
@@ -69,11 +68,6 @@ fn nbd_names_its_errors() {
         let Code::Named(code, told) = reply.code else { panic!("{:?}", reply.code) };
         assert_eq!((code, told), (0x8000_0000 + u32::from(number), format!("NBD_REP_ERR_{name}").as_str()));
     }
-}
-
-#[test]
-fn nothing_is_no_whole_element() {
-    assert!(!Ber::new().ended());
 }
 
 #[test]

@@ -32,16 +32,12 @@ impl Dialogue for Implicit {
         Step::Upgrade
     }
 
-    fn receive(&mut self, _: u8) -> Result<Step, Error> {
+    fn receive(&mut self, _: &[u8]) -> Result<Step, Error> {
         // It is over before anything could be received.
         Err(Error::Injected)
     }
 
     fn awaiting(&self) -> &'static str {
         "TLS"
-    }
-
-    fn advertised(&self) -> Option<bool> {
-        None
     }
 }

@@ -19,15 +19,14 @@ use bytes::Bytes;
 
 use super::{Leg, Preface, Target};
 use crate::protocol::check;
-use crate::wire::{HeadPart, ResponseHead};
-use crate::{Code, Error, InvalidName, Reply, Text};
+use crate::protocol::http::{Head, head_frame};
+use crate::{Error, Frame, InvalidName, Part};
 
 /// A proxy that is asked to CONNECT. Any other status than 2xx is [`Error::Proxy`], 407 for want of credentials too.
 #[derive(Debug)]
 pub struct Connect {
     authority: String,
     credentials: Option<String>,
-    head: ResponseHead,
 }
 
 impl Connect {
@@ -41,7 +40,7 @@ impl Connect {
             Target::Address(address) => format!("{address}:{port}"),
             Target::Name(name) => format!("{name}:{port}"),
         };
-        Ok(Self { authority, credentials: None, head: ResponseHead::default() })
+        Ok(Self { authority, credentials: None })
     }
 
     /// Sends these credentials along. They go to the proxy in the clear.
@@ -79,19 +78,16 @@ impl Preface for Connect {
         Leg::Send(Bytes::from(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{authorization}\r\n")))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Leg, Error> {
-        match self.head.push(byte)? {
-            HeadPart::More => Ok(Leg::More),
-            HeadPart::Line | HeadPart::Field { .. } => Ok(Leg::Next),
-            HeadPart::End => match self.head.status() {
-                Some(200..=299) => Ok(Leg::Through(Bytes::new())),
-                status => {
-                    let code = Code::Number(status.unwrap_or_default());
-                    // Too many requests (RFC 6585 §4), and the two of RFC 9110 §15.6 that pass.
-                    let temporary = matches!(status, Some(429 | 503 | 504));
-                    Err(Error::Proxy(Reply { code, text: Text::new(self.head.reason()), temporary }))
-                }
-            },
+    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
+        head_frame(begun, last)
+    }
+
+    fn receive(&mut self, response: &[u8]) -> Result<Leg, Error> {
+        let head = Head::read(response)?;
+        match head.status {
+            _ if head.is_interim() => Ok(Leg::Next),
+            200..=299 => Ok(Leg::Through(Bytes::new())),
+            _ => Err(Error::Proxy(head.refusal())),
         }
     }
 

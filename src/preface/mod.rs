@@ -25,9 +25,8 @@ use core::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::dialogue::one_by_one;
 use crate::protocol::check;
-use crate::{Dialogue, Error, InvalidName, Step, Tls};
+use crate::{Dialogue, Error, Frame, InvalidName, Part, Step, Tls};
 
 mod connect;
 mod proxy;
@@ -45,22 +44,25 @@ pub trait Preface {
     /// What the connection begins with. Called once.
     fn open(&mut self) -> Leg;
 
-    /// Takes the next byte of the awaited reply.
+    /// How a unit of the awaited reply goes on: as [`Dialogue::frame`].
+    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame;
+
+    /// Takes a whole unit of the awaited reply: as [`Dialogue::receive`].
     ///
     /// # Errors
     /// [`Error::Proxy`] for a proxy that refuses, [`Error::Unexpected`] for what its protocol does not allow.
-    fn receive(&mut self, byte: u8) -> Result<Leg, Error>;
+    fn receive(&mut self, unit: &[u8]) -> Result<Leg, Error>;
 
     /// The awaited reply, as [`Dialogue::awaiting`] names it.
     fn awaiting(&self) -> &'static str;
 }
 
-/// What a byte of the proxy's, or the opening, brought about.
+/// What a unit of the proxy's, or the opening, brought about.
 #[derive(Debug)]
 pub enum Leg {
-    /// Nothing yet.
+    /// The first unit is to come.
     More,
-    /// A line or packet ended, and the reply has another.
+    /// The reply has another unit.
     Next,
     /// The reply ended, and the client is to send this request next.
     Send(Bytes),
@@ -108,6 +110,7 @@ fn after(head: Bytes, opening: Step) -> Step {
         Step::More | Step::Next | Step::Await if head.is_empty() => Step::Await,
         Step::More | Step::Next | Step::Await => Step::Send(head),
         Step::Upgrade if !head.is_empty() => Step::SendThenUpgrade(head),
+        Step::SendThenEnd(request, error) => Step::SendThenEnd(joined(request), error),
         Step::Upgrade | Step::Decline(_) => opening,
     }
 }
@@ -118,16 +121,16 @@ impl<P: Preface, D: Dialogue> Dialogue for Via<P, D> {
         self.step(leg)
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.through {
-            return self.dialogue.receive(byte);
-        }
-        let leg = self.preface.receive(byte)?;
-        Ok(self.step(leg))
+    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
+        if self.through { self.dialogue.frame(begun, last) } else { self.preface.frame(begun, last) }
     }
 
-    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
-        if self.through { self.dialogue.take(input, lines) } else { one_by_one(self, input) }
+    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+        if self.through {
+            return self.dialogue.receive(unit);
+        }
+        let leg = self.preface.receive(unit)?;
+        Ok(self.step(leg))
     }
 
     fn awaiting(&self) -> &'static str {

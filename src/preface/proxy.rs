@@ -15,7 +15,7 @@ use core::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::{Leg, Preface};
-use crate::{Error, Text};
+use crate::{Error, Frame, Part};
 
 /// A header of the PROXY protocol.
 #[derive(Debug)]
@@ -89,8 +89,12 @@ impl Preface for Proxy {
         Leg::Through(core::mem::take(&mut self.0))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Leg, Error> {
-        Err(Error::Unexpected(Text::new(&[byte])))
+    fn frame(&self, _: &[u8], last: Part<'_>) -> Frame {
+        Frame::byte(last)
+    }
+
+    fn receive(&mut self, unit: &[u8]) -> Result<Leg, Error> {
+        Err(Error::unexpected(unit))
     }
 
     fn awaiting(&self) -> &'static str {

@@ -18,8 +18,7 @@ use bytes::Bytes;
 
 use super::{Leg, Preface, Target};
 use crate::protocol::check;
-use crate::wire::Excerpt;
-use crate::{Code, Error, InvalidName, Reply, Text};
+use crate::{Code, Error, Frame, InvalidName, Part, Reply, Text};
 
 /// A proxy that speaks SOCKS5. A reply other than success is [`Error::Proxy`], with the name of RFC 1928 §6.
 #[derive(Debug)]
@@ -27,9 +26,6 @@ pub struct Socks5 {
     authentication: Option<Bytes>,
     request: Bytes,
     awaiting: Awaiting,
-    reply: Excerpt<8>,
-    /// How many bytes of the address are still to come.
-    left: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,8 +33,6 @@ enum Awaiting {
     Method,
     Authentication,
     Reply,
-    /// The address that the proxy connects from, which does not matter.
-    Address,
 }
 
 const NO_AUTHENTICATION: u8 = 0;
@@ -68,7 +62,7 @@ impl Socks5 {
         }
         request.extend(port.to_be_bytes());
         let request = Bytes::from(request);
-        Ok(Self { authentication: None, request, awaiting: Awaiting::Method, reply: Excerpt::new(), left: 0 })
+        Ok(Self { authentication: None, request, awaiting: Awaiting::Method })
     }
 
     /// Offers these credentials. They go to the proxy in the clear.
@@ -87,38 +81,6 @@ impl Socks5 {
     fn send_request(&mut self) -> Leg {
         self.awaiting = Awaiting::Reply;
         Leg::Send(core::mem::take(&mut self.request))
-    }
-
-    /// Takes what has arrived of a reply.
-    fn reply(&mut self) -> Result<Leg, Error> {
-        match (self.awaiting, self.reply.as_bytes()) {
-            (Awaiting::Method, [5]) | (Awaiting::Authentication, [1]) => Ok(Leg::More),
-            (Awaiting::Method, [5, NO_AUTHENTICATION]) => Ok(self.send_request()),
-            (Awaiting::Method, [5, PASSWORD]) => {
-                self.awaiting = Awaiting::Authentication;
-                self.authentication.take().map(Leg::Send).ok_or_else(|| self.unexpected())
-            }
-            (Awaiting::Method, [5, NO_METHOD]) => Err(refused(NO_METHOD, "no acceptable method of authentication")),
-            (Awaiting::Authentication, [1, 0]) => Ok(self.send_request()),
-            (Awaiting::Authentication, [1, status]) => Err(refused(*status, "authentication failed")),
-            (Awaiting::Reply, [5] | [5, 0] | [5, 0, 0] | [5, 0, 0, 3]) => Ok(Leg::More),
-            (Awaiting::Reply, [5, code]) => Err(refused(*code, meaning(*code))),
-            (Awaiting::Reply, [5, 0, 0, 1]) => Ok(self.address(4)),
-            (Awaiting::Reply, [5, 0, 0, 4]) => Ok(self.address(16)),
-            (Awaiting::Reply, [5, 0, 0, 3, length]) => Ok(self.address((*length).into())),
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    /// Passes over an address of this length, and the port behind it.
-    fn address(&mut self, length: u16) -> Leg {
-        self.awaiting = Awaiting::Address;
-        self.left = length + 2;
-        Leg::More
-    }
-
-    fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.reply.as_bytes()))
     }
 }
 
@@ -156,24 +118,40 @@ impl Preface for Socks5 {
         }))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Leg, Error> {
-        if self.awaiting == Awaiting::Address {
-            self.left -= 1;
-            return Ok(if self.left == 0 { Leg::Through(Bytes::new()) } else { Leg::More });
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        match (self.awaiting, begun) {
+            (_, []) => Frame::Exactly(1),
+            (Awaiting::Method | Awaiting::Reply, [5]) | (Awaiting::Authentication, [1]) => Frame::Exactly(1),
+            // The address that the proxy connects from, which does not matter, and a port.
+            (Awaiting::Reply, [5, 0] | [5, 0, 0] | [5, 0, 0, 3]) => Frame::Exactly(1),
+            (Awaiting::Reply, [5, 0, 0, 1]) => Frame::Exactly(4 + 2),
+            (Awaiting::Reply, [5, 0, 0, 4]) => Frame::Exactly(16 + 2),
+            (Awaiting::Reply, [5, 0, 0, 3, length]) => Frame::Exactly(u32::from(*length) + 2),
+            (_, [_]) | (Awaiting::Reply, [5, 0, _] | [5, 0, _, _]) => Frame::Unexpected,
+            _ => Frame::Whole,
         }
-        self.reply.push(byte);
-        let leg = self.reply()?;
-        if let Leg::Send(_) = leg {
-            self.reply.clear();
+    }
+
+    fn receive(&mut self, reply: &[u8]) -> Result<Leg, Error> {
+        match (self.awaiting, reply) {
+            (Awaiting::Method, [5, NO_AUTHENTICATION]) | (Awaiting::Authentication, [1, 0]) => Ok(self.send_request()),
+            (Awaiting::Method, [5, PASSWORD]) => {
+                self.awaiting = Awaiting::Authentication;
+                self.authentication.take().map(Leg::Send).ok_or_else(|| Error::unexpected(reply))
+            }
+            (Awaiting::Method, [5, NO_METHOD]) => Err(refused(NO_METHOD, "no acceptable method of authentication")),
+            (Awaiting::Authentication, [1, status]) => Err(refused(*status, "authentication failed")),
+            (Awaiting::Reply, [5, 0, 0, 1 | 3 | 4, _, _, _, ..]) => Ok(Leg::Through(Bytes::new())),
+            (Awaiting::Reply, [5, code @ 1..=0xff]) => Err(refused(*code, meaning(*code))),
+            _ => Err(Error::unexpected(reply)),
         }
-        Ok(leg)
     }
 
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Method => "SOCKS5 method",
             Awaiting::Authentication => "SOCKS5 authentication",
-            Awaiting::Reply | Awaiting::Address => "SOCKS5 CONNECT",
+            Awaiting::Reply => "SOCKS5 CONNECT",
         }
     }
 }

@@ -17,9 +17,9 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line, word};
-use crate::wire::{Excerpt, LongLine, Progress};
-use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use super::{Knobs, Start, check, line, long_line, strip_literal, word};
+use crate::wire::Excerpt;
+use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
 /// The dialogue of an ACAP client.
 ///
@@ -30,9 +30,6 @@ pub struct Acap {
     tag: Excerpt<16>,
     knobs: Knobs,
     awaiting: Awaiting,
-    line: LongLine,
-    listing: Listing,
-    word: Excerpt<16>,
     advertised: Option<bool>,
 }
 
@@ -40,16 +37,6 @@ pub struct Acap {
 enum Awaiting {
     Greeting,
     StartTls,
-}
-
-/// Where in the greeting's capabilities, `(NAME "string" …)`, the next byte stands.
-#[derive(Clone, Copy, Debug)]
-enum Listing {
-    Outside,
-    Name,
-    Arguments,
-    Quoted,
-    Escaped,
 }
 
 impl Acap {
@@ -67,9 +54,6 @@ impl Acap {
             tag: Excerpt::of(tag.as_bytes()),
             knobs: Knobs::default(),
             awaiting: Awaiting::Greeting,
-            line: LongLine::default(),
-            listing: Listing::Outside,
-            word: Excerpt::new(),
             advertised: None,
         })
     }
@@ -80,62 +64,9 @@ impl Acap {
         Self { knobs, ..self }
     }
 
-    fn send_starttls(&mut self) -> Bytes {
+    fn send_starttls(&mut self) -> Step {
         self.awaiting = Awaiting::StartTls;
-        core::mem::take(&mut self.starttls)
-    }
-
-    /// Takes a whole line, with its literals.
-    fn line(&mut self) -> Result<Step, Error> {
-        let tag = self.tag.as_bytes();
-        let tag = (self.awaiting != Awaiting::Greeting).then_some(tag);
-        let line = self.line.head();
-        let (origin, status, response) = tagged::parse(line, tag);
-        let name = line.strip_prefix(b"* ").map_or(&b""[..], |response| word(response).0);
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        match (self.awaiting, origin, status) {
-            (Awaiting::Greeting, Origin::Untagged, Status::Data) if is("ACAP") => {
-                let advertised = *self.advertised.get_or_insert(false);
-                if advertised || self.knobs.insist {
-                    Ok(Step::Send(self.send_starttls()))
-                } else {
-                    Ok(Step::Decline(Reason::NotAdvertised))
-                }
-            }
-            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
-            (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Next),
-            (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Next),
-            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
-            (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad) => {
-                Ok(Step::Decline(Reason::Refused(reply(status, response))))
-            }
-            _ => Err(Error::Unexpected(Text::new(line))),
-        }
-    }
-
-    fn scan_capabilities(&mut self, byte: u8) {
-        self.listing = match (self.listing, byte) {
-            (Listing::Outside, b'(') => {
-                self.word.clear();
-                Listing::Name
-            }
-            (Listing::Name, b' ' | b')') => {
-                if self.word.as_bytes().eq_ignore_ascii_case(b"STARTTLS") {
-                    self.advertised = Some(true);
-                }
-                if byte == b')' { Listing::Outside } else { Listing::Arguments }
-            }
-            (Listing::Name, _) => {
-                self.word.push(byte);
-                Listing::Name
-            }
-            (Listing::Arguments, b'"') => Listing::Quoted,
-            (Listing::Arguments, b')') => Listing::Outside,
-            (Listing::Quoted, b'"') => Listing::Arguments,
-            (Listing::Quoted, b'\\') => Listing::Escaped,
-            (Listing::Escaped, _) => Listing::Quoted,
-            (listing, _) => listing,
-        };
+        Step::Send(core::mem::take(&mut self.starttls))
     }
 }
 
@@ -147,18 +78,32 @@ impl Dialogue for Acap {
     fn open(&mut self) -> Step {
         match self.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_starttls()),
+            Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.awaiting == Awaiting::Greeting && !self.line.is_within_literal() {
-            self.scan_capabilities(byte);
-        }
-        match self.line.push(byte) {
-            Progress::More => Ok(Step::More),
-            Progress::Literal => Ok(Step::Next),
-            Progress::Ended => self.line(),
+    fn frame(&self, _: &[u8], last: Part<'_>) -> Frame {
+        long_line(last)
+    }
+
+    fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
+        let tag = (self.awaiting != Awaiting::Greeting).then(|| self.tag.as_bytes());
+        let (origin, status, response) = tagged::parse(line, tag);
+        let is = |known: &str| word(response).0.eq_ignore_ascii_case(known.as_bytes());
+        match (self.awaiting, origin, status) {
+            (Awaiting::Greeting, Origin::Untagged, Status::Data) if is("ACAP") => {
+                let advertised = *self.advertised.insert(lists_starttls(response));
+                let declines = !advertised && !self.knobs.insist;
+                Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
+            }
+            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
+            (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Next),
+            (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Next),
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
+            (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad) => {
+                Ok(Step::Decline(Reason::Refused(reply(status, response))))
+            }
+            _ => Err(Error::unexpected(line)),
         }
     }
 
@@ -172,4 +117,35 @@ impl Dialogue for Acap {
     fn advertised(&self) -> Option<bool> {
         self.advertised
     }
+}
+
+/// Whether STARTTLS is the name of a capability of the greeting: `(NAME "string" …)`.
+fn lists_starttls(mut rest: &[u8]) -> bool {
+    while let [byte, behind @ ..] = rest {
+        rest = match byte {
+            b'(' => {
+                let Some(end) = behind.iter().position(|byte| matches!(byte, b' ' | b')')) else { break };
+                if behind[..end].eq_ignore_ascii_case(b"STARTTLS") {
+                    return true;
+                }
+                arguments(&behind[end..])
+            }
+            _ => strip_literal(rest).map_or(behind, |(_, behind)| behind),
+        };
+    }
+    false
+}
+
+/// What stands behind the parenthesis that closes these arguments: strings, which may hold one.
+fn arguments(mut rest: &[u8]) -> &[u8] {
+    let mut quoted = false;
+    while let [byte, behind @ ..] = rest {
+        rest = match byte {
+            b')' if !quoted => return behind,
+            b'\\' if quoted => behind.get(1..).unwrap_or_default(),
+            _ => strip_literal(rest).map_or(behind, |(_, behind)| behind),
+        };
+        quoted ^= *byte == b'"';
+    }
+    rest
 }

@@ -12,8 +12,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::Excerpt;
-use crate::{Code, Dialogue, Error, Reply, Step, Text};
+use crate::wire::packet;
+use crate::{Code, Dialogue, Error, Frame, Part, Reply, Step, Text};
 
 const HEADER: &[u8; 8] = b"AMQP\x02\x01\x00\x00";
 
@@ -21,9 +21,7 @@ const HEADER: &[u8; 8] = b"AMQP\x02\x01\x00\x00";
 ///
 /// Another header than that of TLS ends the session ([`Error::Closing`]): its protocol and version are the text.
 #[derive(Debug, Default)]
-pub struct Amqp {
-    header: Excerpt<8>,
-}
+pub struct Amqp(());
 
 impl Amqp {
     /// A client: nothing has to be known about it.
@@ -37,24 +35,22 @@ impl Dialogue for Amqp {
         Step::Send(Bytes::from_static(HEADER))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        self.header.push(byte);
-        match self.header.as_bytes() {
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        let rest = if begun.len() < HEADER.len() { Frame::Exactly(4) } else { Frame::Whole };
+        packet::magic(begun, &[b"AMQP"]).unwrap_or(rest)
+    }
+
+    fn receive(&mut self, header: &[u8]) -> Result<Step, Error> {
+        match header {
             header if header == HEADER => Ok(Step::Upgrade),
-            [b'A', b'M', b'Q', b'P', version @ ..] if version.len() == 4 => {
+            [b'A', b'M', b'Q', b'P', version @ ..] => {
                 Err(Error::Closing(Reply { code: Code::Word("AMQP"), text: Text::new(version), temporary: false }))
             }
-            [b'A', b'M', b'Q', b'P', ..] => Ok(Step::More),
-            header if HEADER.starts_with(header) => Ok(Step::More),
-            header => Err(Error::Unexpected(Text::new(header))),
+            _ => Err(Error::unexpected(header)),
         }
     }
 
     fn awaiting(&self) -> &'static str {
         "TLS protocol header"
-    }
-
-    fn advertised(&self) -> Option<bool> {
-        None
     }
 }

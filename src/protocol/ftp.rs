@@ -24,9 +24,8 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code, word};
-use crate::wire::Lines;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use super::{Knobs, Start, code, lines, word};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an FTP client.
 ///
@@ -38,9 +37,6 @@ pub struct Ftp {
     knobs: Knobs,
     ssl: bool,
     awaiting: Awaiting,
-    lines: Lines,
-    /// The code of the reply whose last line is still to come.
-    code: Option<u16>,
     advertised: Option<bool>,
 }
 
@@ -55,14 +51,7 @@ enum Awaiting {
 impl Ftp {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
-        Self {
-            knobs: Knobs::default(),
-            ssl: false,
-            awaiting: Awaiting::Greeting,
-            lines: Lines::default(),
-            code: None,
-            advertised: None,
-        }
+        Self { knobs: Knobs::default(), ssl: false, awaiting: Awaiting::Greeting, advertised: None }
     }
 
     /// Sets where to start, whether to ask for the features, and whether to insist.
@@ -79,85 +68,19 @@ impl Ftp {
         Self { ssl: true, ..self }
     }
 
-    fn send_feat(&mut self) -> Bytes {
+    fn send_feat(&mut self) -> Step {
         self.awaiting = Awaiting::Feat;
-        Bytes::from_static(b"FEAT\r\n")
+        Step::Send(Bytes::from_static(b"FEAT\r\n"))
     }
 
-    fn send_auth_tls(&mut self) -> Bytes {
+    fn send_auth_tls(&mut self) -> Step {
         self.awaiting = Awaiting::AuthTls;
-        Bytes::from_static(b"AUTH TLS\r\n")
+        Step::Send(Bytes::from_static(b"AUTH TLS\r\n"))
     }
 
-    fn send_auth_ssl(&mut self) -> Bytes {
+    fn send_auth_ssl(&mut self) -> Step {
         self.awaiting = Awaiting::AuthSsl;
-        Bytes::from_static(b"AUTH SSL\r\n")
-    }
-
-    /// Takes a whole line (RFC 959 §4.2).
-    fn line(&mut self) -> Result<Step, Error> {
-        let code = match (self.code, code(self.lines.line())) {
-            (Some(first), Some((code, [b' ', ..]))) if first == code => code,
-            (Some(_), _) => {
-                if self.awaiting == Awaiting::Feat && is_auth_tls(self.lines.line()) {
-                    self.advertised = Some(true);
-                }
-                self.lines.next();
-                return Ok(Step::Next);
-            }
-            (None, Some((code, b"" | [b' ', ..]))) => code,
-            (None, Some((code, [b'-', ..]))) => {
-                self.code = Some(code);
-                self.lines.next();
-                return Ok(Step::Next);
-            }
-            (None, _) => return Err(self.unexpected()),
-        };
-        let step = self.reply(code);
-        self.code = None;
-        self.lines.clear();
-        step
-    }
-
-    /// Takes a whole reply.
-    fn reply(&mut self, code: u16) -> Result<Step, Error> {
-        match (self.awaiting, code) {
-            (Awaiting::Greeting, 120) => Ok(Step::Await),
-            (Awaiting::Greeting, 220) if self.knobs.ask => Ok(Step::Send(self.send_feat())),
-            (Awaiting::Greeting, 220) => Ok(Step::Send(self.send_auth_tls())),
-            (Awaiting::Greeting, 230) => Ok(Step::Decline(Reason::Preauthenticated(Text::new(self.text())))),
-            (_, 421) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(self.refusal(code))),
-            (Awaiting::Feat, 211) => {
-                let advertised = *self.advertised.get_or_insert(false);
-                if advertised || self.knobs.insist {
-                    Ok(Step::Send(self.send_auth_tls()))
-                } else {
-                    Ok(Step::Decline(Reason::NotAdvertised))
-                }
-            }
-            (Awaiting::Feat, 400..=599) => {
-                self.advertised = None;
-                Ok(Step::Send(self.send_auth_tls()))
-            }
-            (Awaiting::AuthTls | Awaiting::AuthSsl, 234) => Ok(Step::Upgrade),
-            (Awaiting::AuthTls, 500 | 502 | 504) if self.ssl => Ok(Step::Send(self.send_auth_ssl())),
-            (Awaiting::AuthTls | Awaiting::AuthSsl, 400..=599) => {
-                Ok(Step::Decline(Reason::Refused(self.refusal(code))))
-            }
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    fn text(&self) -> &[u8] {
-        self.lines.reply().get(4..).unwrap_or_default().trim_ascii_end()
-    }
-
-    fn refusal(&self, code: u16) -> Reply {
-        Reply { code: Code::Number(code), text: Text::new(self.text()), temporary: code < 500 }
-    }
-
-    fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.lines.reply().trim_ascii_end()))
+        Step::Send(Bytes::from_static(b"AUTH SSL\r\n"))
     }
 }
 
@@ -167,29 +90,52 @@ impl Default for Ftp {
     }
 }
 
-/// Whether a line of the reply to FEAT, in its first 64 bytes, is ` AUTH TLS`, or has TLS in a list: ` AUTH SSL;TLS;`
-/// (RFC 2389 §3.2, RFC 4217 §6).
-fn is_auth_tls(line: &[u8]) -> bool {
-    let Some((feature, mechanisms)) = line.strip_prefix(b" ").map(word) else { return false };
-    let is_tls = |mechanism: &[u8]| mechanism.eq_ignore_ascii_case(b"TLS");
-    feature.eq_ignore_ascii_case(b"AUTH") && mechanisms.split(|&byte| byte == b';' || byte == b' ').any(is_tls)
-}
-
 impl Dialogue for Ftp {
     fn open(&mut self) -> Step {
         match self.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => Step::Send(self.send_feat()),
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_auth_tls()),
+            Start::AfterGreeting if self.knobs.ask => self.send_feat(),
+            Start::AfterGreeting | Start::Command => self.send_auth_tls(),
         }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.lines.push(byte) { self.line() } else { Ok(Step::More) }
+    fn frame(&self, reply: &[u8], last: Part<'_>) -> Frame {
+        match (code(reply), last) {
+            // Behind `234-` anything goes, up to a line that begins with `234 ` (RFC 959 §4.2).
+            (Some((_, [b'-', ..])), Part::Line(line))
+                if line.get(..4) != Some(&[reply[0], reply[1], reply[2], b' ']) =>
+            {
+                Frame::Line
+            }
+            _ => Frame::line(last),
+        }
     }
 
-    fn skim(&mut self, input: &[u8]) -> usize {
-        self.lines.skim(input)
+    fn receive(&mut self, reply: &[u8]) -> Result<Step, Error> {
+        let code = match code(reply) {
+            Some((code, [] | [b' ' | b'-', ..])) => code,
+            _ => return Err(Error::unexpected(reply)),
+        };
+        let text = reply.get(4..).unwrap_or_default().trim_ascii_end();
+        match (self.awaiting, code) {
+            (Awaiting::Greeting, 120) => Ok(Step::Await),
+            (Awaiting::Greeting, 220) if self.knobs.ask => Ok(self.send_feat()),
+            (Awaiting::Greeting, 220) => Ok(self.send_auth_tls()),
+            (Awaiting::Greeting, 230) => Ok(Step::Decline(Reason::Preauthenticated(Text::new(text)))),
+            (_, 421) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
+            (Awaiting::Feat, 211) => {
+                let advertised = *self.advertised.insert(lines(reply).any(is_auth_tls));
+                let declines = !advertised && !self.knobs.insist;
+                Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_auth_tls() })
+            }
+            (Awaiting::Feat, 400..=599) => Ok(self.send_auth_tls()),
+            (Awaiting::AuthTls | Awaiting::AuthSsl, 234) => Ok(Step::Upgrade),
+            (Awaiting::AuthTls, 500 | 502 | 504) if self.ssl => Ok(self.send_auth_ssl()),
+            (Awaiting::AuthTls | Awaiting::AuthSsl, 400..=599) => {
+                Ok(Step::Decline(Reason::Refused(refusal(code, text))))
+            }
+            _ => Err(Error::unexpected(reply)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
@@ -204,4 +150,15 @@ impl Dialogue for Ftp {
     fn advertised(&self) -> Option<bool> {
         self.advertised
     }
+}
+
+/// Whether a line of the reply to FEAT is ` AUTH TLS`, or has TLS in a list: ` AUTH SSL;TLS;` (RFC 2389 §3.2, RFC 4217 §6).
+fn is_auth_tls(line: &[u8]) -> bool {
+    let Some((feature, mechanisms)) = line.strip_prefix(b" ").map(word) else { return false };
+    let is_tls = |mechanism: &[u8]| mechanism.eq_ignore_ascii_case(b"TLS");
+    feature.eq_ignore_ascii_case(b"AUTH") && mechanisms.split(|&byte| byte == b';' || byte == b' ').any(is_tls)
+}
+
+fn refusal(code: u16, text: &[u8]) -> Reply {
+    Reply { code: Code::Number(code), text: Text::new(text), temporary: code < 500 }
 }

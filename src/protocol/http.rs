@@ -22,11 +22,13 @@
 //! and each of its requests gets the answer to another (the Opossum attack, 2025). Apache httpd has dropped the upgrade
 //! for that reason in 2.4.64. Printers have little else.
 
-use bytes::Bytes;
+use alloc::borrow::Cow;
 
-use super::{Knobs, host, line};
-use crate::wire::{HeadPart, ResponseHead};
-use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use bytes::Bytes;
+use httparse::Status;
+
+use super::{Knobs, code, host, line, lines};
+use crate::{Code, Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an HTTP/1.1 client.
 ///
@@ -36,23 +38,6 @@ use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 #[derive(Debug)]
 pub struct Http {
     request: Bytes,
-    head: ResponseHead,
-    /// Whether the server switches to TLS, should it say 101.
-    tls: bool,
-    body: Body,
-}
-
-/// What follows the head.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Body {
-    /// Nothing has told its length.
-    Unknown,
-    /// Content-Length has.
-    Length(u32),
-    /// The end of the connection ends it, or its chunks do.
-    Endless,
-    /// This much of it is still to come.
-    Within(u32),
 }
 
 /// The longest body that is passed over for the sake of a connection in plaintext.
@@ -72,8 +57,7 @@ impl Http {
             line(&["Connection: Upgrade"]),
             line(&[]),
         ];
-        let request = Bytes::from(request.concat());
-        Ok(Self { request, head: ResponseHead::default(), tls: false, body: Body::Unknown })
+        Ok(Self { request: Bytes::from(request.concat()) })
     }
 
     /// There is neither a greeting nor a list of capabilities: nothing changes.
@@ -81,44 +65,169 @@ impl Http {
     pub fn knobs(self, _: Knobs) -> Self {
         self
     }
+}
 
-    /// Takes the end of the head.
-    fn end(&mut self) -> Result<Step, Error> {
-        match (self.head.status(), self.body) {
-            (Some(101), _) if self.tls => Ok(Step::Upgrade),
-            (None | Some(101), _) => Err(self.unexpected()),
-            _ if self.head.is_old() => Err(Error::Closing(self.refusal())),
-            (Some(204), Body::Unknown) | (_, Body::Length(0)) => Ok(Step::Decline(Reason::Refused(self.refusal()))),
-            (_, Body::Length(length @ 1..=LONGEST_BODY)) => {
-                self.body = Body::Within(length);
-                Ok(Step::Next)
-            }
-            _ => Err(Error::Closing(self.refusal())),
+impl Dialogue for Http {
+    fn open(&mut self) -> Step {
+        Step::Send(core::mem::take(&mut self.request))
+    }
+
+    fn frame(&self, response: &[u8], last: Part<'_>) -> Frame {
+        match last {
+            Part::Line(b"") => Frame::Exactly(Head::read(response).map_or(0, |head| head.rest())),
+            _ => head_frame(response, last),
         }
     }
 
-    fn refusal(&self) -> Reply {
-        let code = match self.head.status() {
-            Some(426) => Code::Named(426, "Upgrade Required"),
-            status => Code::Number(status.unwrap_or_default()),
-        };
-        // Too many requests (RFC 6585 §4), and the two of RFC 9110 §15.6 that pass.
-        let temporary = matches!(self.head.status(), Some(429 | 503 | 504));
-        Reply { code, text: Text::new(self.head.reason()), temporary }
+    fn receive(&mut self, response: &[u8]) -> Result<Step, Error> {
+        let head = Head::read(response)?;
+        match head.body {
+            _ if head.is_interim() => Ok(Step::Next),
+            Body::Wrong(error) => Err(error),
+            _ if head.status == 101 && head.tls => Ok(Step::Upgrade),
+            _ if head.status == 101 => Err(Error::unexpected(head.shown)),
+            Body::Unknown if head.status != 204 => Err(Error::Closing(head.refusal())),
+            Body::Unknown | Body::Length(..=LONGEST_BODY) if head.minor == 1 => {
+                Ok(Step::Decline(Reason::Refused(head.refusal())))
+            }
+            _ => Err(Error::Closing(head.refusal())),
+        }
     }
 
-    fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(&[b"101 ", self.head.reason()].concat()))
+    fn awaiting(&self) -> &'static str {
+        "OPTIONS"
     }
 }
 
-/// The elements of a list (RFC 9110 §5.6.1). Of one that was cut off, the last may be the beginning of another.
-fn tokens(list: &[u8], whole: bool) -> impl Iterator<Item = &[u8]> {
-    let mut tokens = list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    if !whole {
-        tokens.next_back();
+/// How the head of a response goes on: line by line, to an empty one, and behind that with a body of no bytes. A line that
+/// cannot stand where it does is refused at once.
+pub(crate) fn head_frame(response: &[u8], last: Part<'_>) -> Frame {
+    let Part::Line(line) = last else { return Frame::line(last) };
+    let fits = match (lines(&response[..response.len() - 1]).take(3).count(), line) {
+        (1, _) => status_line(line).is_some(),
+        (_, []) => return Frame::Exactly(0),
+        // A field may be folded (RFC 9112 §5.2).
+        (3, [b' ' | b'\t', ..]) => true,
+        _ => line.contains(&b':') && httparse::parse_headers(line, &mut [httparse::EMPTY_HEADER]).is_ok(),
+    };
+    if fits { Frame::Line } else { Frame::Unexpected }
+}
+
+/// What matters of the head of a response (RFC 9112 §4, §5).
+pub(crate) struct Head<'a> {
+    pub(crate) status: u16,
+    reason: &'a [u8],
+    /// The status with the reason.
+    shown: &'a [u8],
+    minor: u8,
+    /// Whether TLS, of any version, is what the server upgrades to.
+    tls: bool,
+    body: Body,
+}
+
+/// What the fields say of the body (RFC 9112 §6.3).
+enum Body {
+    Unknown,
+    Length(u32),
+    /// It ends with the connection, or with its last chunk.
+    Endless,
+    /// They contradict each other, or are no fields.
+    Wrong(Error),
+}
+
+impl<'a> Head<'a> {
+    /// Reads a head, and the body behind it is not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] for what does not begin with a status line.
+    pub(crate) fn read(response: &'a [u8]) -> Result<Self, Error> {
+        let first = lines(response).next().unwrap_or_default();
+        let (minor, status, reason) = status_line(first).ok_or_else(|| Error::unexpected(first))?;
+        let mut head =
+            Self { status, reason, shown: &first["HTTP/1.1 ".len()..], minor, tls: false, body: Body::Unknown };
+        let fields = unfold(response.split_at(memchr::memchr(b'\n', response).map_or(0, |end| end + 1)).1);
+        match httparse::parse_headers(&fields, &mut [httparse::EMPTY_HEADER; 96]) {
+            Ok(Status::Complete((_, fields))) => fields.iter().for_each(|field| head.field(field.name, field.value)),
+            _ => head.body = Body::Wrong(Error::unexpected(response)),
+        }
+        Ok(head)
     }
-    tokens
+
+    fn field(&mut self, name: &str, value: &[u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("Upgrade") {
+            self.tls |= elements(value).any(is_tls);
+        } else if is("Transfer-Encoding") || is("Connection") && elements(value).any(is_close) {
+            self.body = Body::Endless;
+        } else if is("Content-Length") {
+            self.body = match (length(value), &self.body) {
+                (Some(_), Body::Endless) => Body::Endless,
+                (Some(length), Body::Unknown) => Body::Length(length),
+                (Some(length), Body::Length(known)) if length == *known => Body::Length(length),
+                _ => Body::Wrong(Error::unexpected(value)),
+            };
+        }
+    }
+
+    pub(crate) fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+
+    /// How much of a body is passed over.
+    fn rest(&self) -> u32 {
+        match self.body {
+            Body::Length(length @ ..=LONGEST_BODY) if self.status >= 200 && self.minor == 1 => length,
+            _ => 0,
+        }
+    }
+
+    /// What the response refuses.
+    pub(crate) fn refusal(&self) -> Reply {
+        let code = match self.status {
+            426 => Code::Named(426, "Upgrade Required"),
+            status => Code::Number(status),
+        };
+        // Too many requests (RFC 6585 §4), and the two of RFC 9110 §15.6 that pass.
+        let temporary = matches!(self.status, 429 | 503 | 504);
+        Reply { code, text: Text::new(self.reason), temporary }
+    }
+}
+
+/// The minor version, the status and the reason. An upgrade is HTTP/1.1's (RFC 9110 §7.8).
+fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
+    let (minor, rest) = match line.strip_prefix(b"HTTP/1.")? {
+        [b'0', b' ', rest @ ..] => (0, rest),
+        [b'1', b' ', rest @ ..] => (1, rest),
+        _ => return None,
+    };
+    match code(rest)? {
+        (101, _) if minor == 0 => None,
+        (status @ 100.., []) => Some((minor, status, b"")),
+        (status @ 100.., [b' ', reason @ ..]) => Some((minor, status, reason)),
+        _ => None,
+    }
+}
+
+/// Fields with their folded lines in one (RFC 9112 §5.2).
+fn unfold(fields: &[u8]) -> Cow<'_, [u8]> {
+    if !lines(fields).any(|line| line.starts_with(b" ") || line.starts_with(b"\t")) {
+        return Cow::Borrowed(fields);
+    }
+    let mut fields = fields.to_vec();
+    for at in 1..fields.len() {
+        if let [b'\n', b' ' | b'\t'] = fields[at - 1..=at] {
+            fields[at - 1] = b' ';
+            if at > 1 && fields[at - 2] == b'\r' {
+                fields[at - 2] = b' ';
+            }
+        }
+    }
+    Cow::Owned(fields)
+}
+
+/// The elements of a list (RFC 9110 §5.6.1).
+fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
 /// Whether a protocol is TLS, of any version: `TLS/1.0` (RFC 2817 §3), in any case (RFC 9110 §7.8).
@@ -131,55 +240,7 @@ fn is_close(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close")
 }
 
-/// What a Content-Length adds to what is known of the body (RFC 9112 §6.3).
-fn length(body: Body, value: &[u8]) -> Option<Body> {
-    let digits = core::str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let length = Body::Length(digits.parse().ok()?);
-    match body {
-        Body::Unknown => Some(length),
-        Body::Endless => Some(body),
-        _ => (body == length).then_some(body),
-    }
-}
-
-impl Dialogue for Http {
-    fn open(&mut self) -> Step {
-        Step::Send(core::mem::take(&mut self.request))
-    }
-
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        match self.body {
-            Body::Within(1) => return Ok(Step::Decline(Reason::Refused(self.refusal()))),
-            Body::Within(left) => {
-                self.body = Body::Within(left - 1);
-                return Ok(Step::More);
-            }
-            Body::Unknown | Body::Length(_) | Body::Endless => {}
-        }
-        match self.head.push(byte)? {
-            HeadPart::More => Ok(Step::More),
-            HeadPart::Line => Ok(Step::Next),
-            HeadPart::Field { name, value, whole } => {
-                if name.eq_ignore_ascii_case(b"Upgrade") {
-                    self.tls |= tokens(value, whole).any(is_tls);
-                } else if name.eq_ignore_ascii_case(b"Content-Length") {
-                    self.body = length(self.body, value).ok_or_else(|| Error::Unexpected(Text::new(value)))?;
-                } else if name.eq_ignore_ascii_case(b"Transfer-Encoding")
-                    || name.eq_ignore_ascii_case(b"Connection") && tokens(value, true).any(is_close)
-                {
-                    self.body = Body::Endless;
-                }
-                Ok(Step::Next)
-            }
-            HeadPart::End => self.end(),
-        }
-    }
-
-    fn awaiting(&self) -> &'static str {
-        "OPTIONS"
-    }
-
-    fn advertised(&self) -> Option<bool> {
-        None
-    }
+/// A Content-Length: nothing but digits.
+fn length(value: &[u8]) -> Option<u32> {
+    str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }

@@ -18,13 +18,11 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use memchr::memchr;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, begins_with_word, check, ended, line, strip_word};
-use crate::dialogue::one_by_one;
-use crate::wire::{Excerpt, Line, Literals, Piece};
-use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use super::{Knobs, Start, check, line, lines, literal, strip_word};
+use crate::wire::Excerpt;
+use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an IMAP client.
 ///
@@ -32,19 +30,6 @@ use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
 /// that state; `* BYE` ends the session ([`Error::Closing`]).
 #[derive(Debug)]
 pub struct Imap {
-    line: Line<KEPT>,
-    /// How much of what is kept of the line the literals have been shown.
-    seen: usize,
-    literals: Literals,
-    reading: Reading,
-}
-
-/// How much is kept of a line.
-const KEPT: usize = 224;
-
-/// What the responses are read for.
-#[derive(Debug)]
-struct Reading {
     capability: Bytes,
     starttls: Bytes,
     /// That of STARTTLS, and until it is sent a letter more, for CAPABILITY.
@@ -74,247 +59,101 @@ impl Imap {
         let mut longer = Excerpt::of(tag.as_bytes());
         longer.push(b'C');
         Ok(Self {
-            line: Line::default(),
-            seen: 0,
-            literals: Literals::default(),
-            reading: Reading {
-                capability: Bytes::new(),
-                starttls: line(&[tag, " STARTTLS"]),
-                tag: longer,
-                knobs: Knobs::default(),
-                awaiting: Awaiting::Greeting,
-                advertised: None,
-            },
+            capability: Bytes::new(),
+            starttls: line(&[tag, " STARTTLS"]),
+            tag: longer,
+            knobs: Knobs::default(),
+            awaiting: Awaiting::Greeting,
+            advertised: None,
         })
     }
 
     /// Sets where to start, whether to ask for the capabilities, and whether to insist.
     #[must_use]
-    pub fn knobs(mut self, knobs: Knobs) -> Self {
-        let tag = self.reading.tag.as_bytes();
+    pub fn knobs(self, knobs: Knobs) -> Self {
+        let tag = self.tag.as_bytes();
         let capability = if knobs.ask { [tag, b" CAPABILITY\r\n"].concat() } else { Vec::new() };
-        self.reading = Reading { knobs, capability: capability.into(), ..self.reading };
-        self
+        Self { knobs, capability: capability.into(), ..self }
     }
 
-    /// Looks at what has been kept, and at a byte behind it: the line's end, one of a literal, or one for which there is no
-    /// room.
-    #[inline(never)]
-    fn look(&mut self, byte: u8) -> Result<Step, Error> {
-        let unseen = &self.line.kept()[self.seen..];
-        // Once they have been shown a part of the line they need the rest, since the part may end in a brace.
-        if byte != b'\n' || self.seen > 0 || may_announce(unseen) {
-            for &byte in unseen {
-                self.literals.push(byte);
-            }
-        }
-        self.seen = self.line.kept().len();
-        match self.literals.push(byte) {
-            Piece::Octet => {
-                self.line.pause(self.literals.is_within());
-                return Ok(Step::More);
-            }
-            Piece::Announced(length) if self.may_hold_literal() => {
-                self.literals.enter(length);
-                self.line.pause(self.literals.is_within());
-                return Ok(Step::Next);
-            }
-            Piece::Announced(_) | Piece::Text => {}
-        }
-        if self.line.is_full() && byte != b'\n' {
-            self.make_room();
-        }
-        let is_ended = self.line.push(byte);
-        self.seen = self.line.kept().len();
-        if is_ended { self.reading.line(self.line.head()) } else { Ok(Step::More) }
-    }
-
-    /// Whether the line, at its end, may announce a literal: the text of a status response and of `+` may not.
-    fn may_hold_literal(&self) -> bool {
-        self.reading.awaiting != Awaiting::Greeting
-            && matches!(self.reading.parse(self.line.kept()), (Origin::Untagged, Status::Data, _))
-    }
-
-    /// Drops what has been read of a list of capabilities that goes on, and of a word that is too long to be STARTTLS.
-    fn make_room(&mut self) {
-        let line = self.line.kept();
-        // What is no greeting is shown as it is.
-        let is_meant = self.reading.awaiting != Awaiting::Greeting || self.reading.parse(line).1 == Status::Ok;
-        if is_meant && let Some((words, false)) = list(line) {
-            let start = line.len() - words.len();
-            let read = words.iter().rposition(|&byte| byte == b' ').unwrap_or(0);
-            if read == 0 {
-                self.line.cut(start + 16..line.len());
-            } else if !holds_starttls(&words[..read]) {
-                self.line.cut(start..start + read);
-            }
-        }
-    }
-}
-
-impl Reading {
-    fn send_capability(&mut self) -> Bytes {
+    fn send_capability(&mut self) -> Step {
         self.awaiting = Awaiting::Capability;
-        core::mem::take(&mut self.capability)
+        Step::Send(core::mem::take(&mut self.capability))
     }
 
-    fn send_starttls(&mut self) -> Bytes {
+    fn send_starttls(&mut self) -> Step {
         self.awaiting = Awaiting::StartTls;
         self.tag.pop();
-        core::mem::take(&mut self.starttls)
+        Step::Send(core::mem::take(&mut self.starttls))
     }
 
     /// The command that follows the greeting, or the capabilities.
     fn next(&mut self) -> Step {
         if self.knobs.ask && self.awaiting == Awaiting::Greeting {
-            Step::Send(self.send_capability())
+            self.send_capability()
         } else if self.advertised == Some(false) && !self.knobs.insist {
             Step::Decline(Reason::NotAdvertised)
         } else {
-            Step::Send(self.send_starttls())
+            self.send_starttls()
         }
     }
 
-    /// Reads a line, without its end.
-    #[inline(always)]
-    fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
-        if self.awaiting != Awaiting::StartTls
-            && let Some((words, _)) = list(line)
-        {
-            self.advertised = Some(holds_starttls(words));
+    /// Whether a response may: the text of a status response and of `+` may not, nor may a greeting.
+    fn may_hold_literals(&self, response: &[u8]) -> bool {
+        self.awaiting != Awaiting::Greeting && matches!(self.parse(response), (Origin::Untagged, Status::Data, _))
+    }
+
+    fn parse<'a>(&self, response: &'a [u8]) -> (Origin, Status, &'a [u8]) {
+        let tag = (self.awaiting != Awaiting::Greeting).then(|| self.tag.as_bytes());
+        tagged::parse(response, tag)
+    }
+}
+
+impl Dialogue for Imap {
+    fn open(&mut self) -> Step {
+        match self.knobs.start {
+            Start::Greeting => Step::More,
+            Start::AfterGreeting if self.knobs.ask => self.send_capability(),
+            Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
-        let (origin, status, _) = self.parse(line);
+    }
+
+    fn frame(&self, response: &[u8], last: Part<'_>) -> Frame {
+        match last {
+            Part::Nothing | Part::Bytes(_) => Frame::Line,
+            Part::Line(line) => match literal(line, false) {
+                Some(length) if self.may_hold_literals(response) => Frame::Exactly(length),
+                _ => Frame::Whole,
+            },
+        }
+    }
+
+    fn receive(&mut self, response: &[u8]) -> Result<Step, Error> {
+        if self.awaiting != Awaiting::StartTls
+            && let Some(mut capabilities) = capabilities(response)
+        {
+            self.advertised = Some(capabilities.any(|word| word.eq_ignore_ascii_case(b"STARTTLS")));
+        }
+        let (origin, status, text) = self.parse(response);
         match (self.awaiting, origin, status) {
             (Awaiting::Greeting, Origin::Untagged, Status::Ok) => Ok(self.next()),
+            (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
+                Ok(Step::Decline(Reason::Preauthenticated(Text::new(tagged::text(text)))))
+            }
+            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
+            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Ok(Step::Next),
             (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
                 self.advertised.get_or_insert(false);
                 Ok(self.next())
             }
             (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
-            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, status) if status != Status::Bye => {
-                Ok(Step::Next)
-            }
-            _ => self.refuse(&line[..KEPT.min(line.len())]),
+            (_, Origin::Tagged, Status::No | Status::Bad) => Ok(Step::Decline(Reason::Refused(reply(status, text)))),
+            _ => Err(Error::unexpected(response)),
         }
-    }
-
-    /// What any other line comes to.
-    fn refuse(&self, line: &[u8]) -> Result<Step, Error> {
-        let (origin, status, response) = self.parse(line);
-        match (self.awaiting, origin, status) {
-            (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
-                Ok(Step::Decline(Reason::Preauthenticated(Text::new(tagged::text(response)))))
-            }
-            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
-            (_, Origin::Tagged, Status::No | Status::Bad) => {
-                Ok(Step::Decline(Reason::Refused(reply(status, response))))
-            }
-            _ => Err(Error::Unexpected(Text::new(line))),
-        }
-    }
-
-    #[inline(always)]
-    fn parse<'a>(&self, line: &'a [u8]) -> (Origin, Status, &'a [u8]) {
-        let tag = (self.awaiting != Awaiting::Greeting).then(|| self.tag.as_bytes());
-        tagged::parse(line, tag)
-    }
-}
-
-/// Whether a literal may follow a line that ends so.
-#[inline]
-fn may_announce(line: &[u8]) -> bool {
-    ended(line, b'\n').ends_with(b"}")
-}
-
-/// The words of `* CAPABILITY …` and `* OK [CAPABILITY …] …`, each behind a space, and whether the list has ended.
-#[inline(always)]
-fn list(line: &[u8]) -> Option<(&[u8], bool)> {
-    let response = line.strip_prefix(b"* ")?;
-    let code = strip_word(response, b"OK").and_then(|text| text.strip_prefix(b" ["));
-    let (words, has_ended) = if let Some(code) = code {
-        let words = strip_word(code, b"CAPABILITY")?;
-        memchr(b']', words).map_or((words, false), |end| (&words[..end], true))
-    } else {
-        (strip_word(response, b"CAPABILITY")?, false)
-    };
-    matches!(words, [] | [b' ', ..]).then_some((words, has_ended))
-}
-
-const STARTTLS: &[u8; 8] = b"STARTTLS";
-
-/// How far off the next byte is, at least, that may be the last of STARTTLS with a space ahead of it: by the five bits in
-/// which a letter differs from the others, in any case.
-const SKIP: [u8; 32] = {
-    let last = STARTTLS.len() - 1;
-    let mut skip = [STARTTLS.len() as u8 + 1; 32];
-    skip[(b' ' & 0x1f) as usize] = STARTTLS.len() as u8;
-    let mut at = 0;
-    while at <= last {
-        skip[(STARTTLS[at] & 0x1f) as usize] = (last - at) as u8;
-        at += 1;
-    }
-    skip
-};
-
-/// Whether STARTTLS is one of these words (Horspool's search).
-#[inline]
-fn holds_starttls(words: &[u8]) -> bool {
-    let mut at = STARTTLS.len();
-    while let Some(&byte) = words.get(at) {
-        match SKIP[usize::from(byte & 0x1f)] {
-            0 if let [b' ', word @ ..] = &words[at - STARTTLS.len()..]
-                && begins_with_word(word, STARTTLS) =>
-            {
-                return true;
-            }
-            0 => at += STARTTLS.len() - 1,
-            skip => at += usize::from(skip),
-        }
-    }
-    false
-}
-
-fn reply(status: Status, response: &[u8]) -> Reply {
-    // RFC 5530 §3: the one response code that promises that the condition will pass.
-    tagged::reply(status, response, Some(b"[UNAVAILABLE]"))
-}
-
-impl Dialogue for Imap {
-    fn open(&mut self) -> Step {
-        match self.reading.knobs.start {
-            Start::Greeting => Step::More,
-            Start::AfterGreeting if self.reading.knobs.ask => Step::Send(self.reading.send_capability()),
-            Start::AfterGreeting | Start::Command => Step::Send(self.reading.send_starttls()),
-        }
-    }
-
-    #[inline]
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        // Nearly every byte: it is looked at when the line ends.
-        if self.line.keep(byte) { Ok(Step::More) } else { self.look(byte) }
-    }
-
-    #[inline]
-    fn skim(&mut self, input: &[u8]) -> usize {
-        input.iter().take_while(|byte| self.line.keep(**byte)).count()
-    }
-
-    /// Reads a line where it stands, if it is there as a whole, and does not go on with a literal.
-    #[inline]
-    fn take(&mut self, input: &mut &[u8], _: &mut u32) -> Result<Step, Error> {
-        if self.line.is_new()
-            && let Some(end) = memchr(b'\n', input)
-            && !may_announce(&input[..end])
-        {
-            let line = ended(&input[..end], b'\n');
-            *input = &input[end + 1..];
-            return self.reading.line(line);
-        }
-        one_by_one(self, input)
     }
 
     fn awaiting(&self) -> &'static str {
-        match self.reading.awaiting {
+        match self.awaiting {
             Awaiting::Greeting => "greeting",
             Awaiting::Capability => "CAPABILITY",
             Awaiting::StartTls => "STARTTLS",
@@ -322,6 +161,22 @@ impl Dialogue for Imap {
     }
 
     fn advertised(&self) -> Option<bool> {
-        self.reading.advertised
+        self.advertised
     }
+}
+
+/// The words of `* CAPABILITY …` and `* OK [CAPABILITY …] …`.
+fn capabilities(response: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let response = lines(response).next()?.strip_prefix(b"* ")?;
+    let list = match strip_word(response, b"OK").and_then(|text| text.strip_prefix(b" [")) {
+        Some(code) => code.split(|&byte| byte == b']').next()?,
+        None => response,
+    };
+    let words = strip_word(list, b"CAPABILITY").filter(|words| matches!(words, [] | [b' ', ..]))?;
+    Some(words.split(|&byte| byte == b' '))
+}
+
+fn reply(status: Status, response: &[u8]) -> Reply {
+    // RFC 5530 §3: the one response code that promises that the condition will pass.
+    tagged::reply(status, response, Some(b"[UNAVAILABLE]"))
 }

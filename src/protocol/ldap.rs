@@ -16,8 +16,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::{Ber, Excerpt, Part};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::wire::ber::{self, element, optional};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// SEQUENCE { INTEGER 1, [APPLICATION 23] { [0] "1.3.6.1.4.1.1466.20037" } }
 const REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
@@ -39,100 +39,12 @@ const RESPONSE_VALUE: u8 = 0x8b;
 /// Every resultCode but success is a refusal, by the code's name; busy and unavailable are temporary. A Notice of
 /// Disconnection ends the session ([`Error::Closing`]). The referral of a refusal is not kept: who wrote it is unknown.
 #[derive(Debug, Default)]
-pub struct Ldap {
-    ber: Ber,
-    field: Field,
-    id: u8,
-    code: Option<u32>,
-    name: Excerpt<32>,
-    diagnostic: Excerpt<200>,
-    /// The beginning of the message as it came.
-    message: Excerpt<64>,
-}
-
-/// Which element of the message began last.
-#[derive(Clone, Copy, Debug, Default)]
-enum Field {
-    #[default]
-    None,
-    Message,
-    Id,
-    Response,
-    Code,
-    MatchedDn,
-    Diagnostic,
-    Referral,
-    Name,
-    Value,
-    Controls,
-}
+pub struct Ldap(());
 
 impl Ldap {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The element that begins, by the order of RFC 4511 appendix B.
-    fn next(&self, tag: u8, depth: u8, length: u32) -> Option<Field> {
-        Some(match (self.field, depth, tag) {
-            (Field::None, 0, SEQUENCE) => Field::Message,
-            (Field::Message, 1, INTEGER) if length == 1 => Field::Id,
-            (Field::Id, 1, EXTENDED_RESPONSE) => Field::Response,
-            (Field::Response, 2, ENUMERATED) if (1..=4).contains(&length) => Field::Code,
-            (Field::Code, 2, OCTET_STRING) => Field::MatchedDn,
-            (Field::MatchedDn, 2, OCTET_STRING) => Field::Diagnostic,
-            (Field::Diagnostic, 2, REFERRAL) => Field::Referral,
-            (Field::Referral, 3, OCTET_STRING) => Field::Referral,
-            (Field::Diagnostic | Field::Referral, 2, RESPONSE_NAME) => Field::Name,
-            (Field::Diagnostic | Field::Referral | Field::Name, 2, RESPONSE_VALUE) => Field::Value,
-            (Field::Diagnostic | Field::Referral | Field::Name | Field::Value, 1, CONTROLS) => Field::Controls,
-            (Field::Controls, 2, SEQUENCE) | (Field::Controls, 3, _) => Field::Controls,
-            _ => return None,
-        })
-    }
-
-    fn content(&mut self, byte: u8) -> Option<()> {
-        match self.field {
-            Field::Id if byte > 1 => return None,
-            Field::Id => self.id = byte,
-            // X.690 §8.3.2: no byte more than the number needs.
-            Field::Code if self.code == Some(0) && byte < 0x80 => return None,
-            Field::Code => self.code = Some(self.code.unwrap_or(0) << 8 | u32::from(byte)),
-            Field::Diagnostic => self.diagnostic.push(byte),
-            Field::Name => self.name.push(byte),
-            _ => {}
-        }
-        Some(())
-    }
-
-    /// Takes a whole message.
-    fn message(&mut self) -> Result<Step, Error> {
-        let whole =
-            matches!(self.field, Field::Diagnostic | Field::Referral | Field::Name | Field::Value | Field::Controls);
-        let code = self.code.filter(|_| whole).ok_or_else(|| self.unexpected())?;
-        match (self.id, self.name.as_bytes(), code) {
-            (1, b"" | STARTTLS, 0) => Ok(Step::Upgrade),
-            (1, b"" | STARTTLS, _) => Ok(Step::Decline(Reason::Refused(self.refusal(code)))),
-            (0, NOTICE_OF_DISCONNECTION, _) => Err(Error::Closing(self.refusal(code))),
-            (0, name, _) if !name.is_empty() => {
-                *self = Self::new();
-                Ok(Step::Next)
-            }
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    fn refusal(&self, code: u32) -> Reply {
-        Reply {
-            code: Code::Named(code, result(code)),
-            text: Text::new(self.diagnostic.as_bytes()),
-            temporary: matches!(code, 51 | 52),
-        }
-    }
-
-    fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.message.as_bytes()))
     }
 }
 
@@ -141,24 +53,64 @@ impl Dialogue for Ldap {
         Step::Send(Bytes::from_static(REQUEST))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        self.message.push(byte);
-        let fits = match self.ber.push(byte) {
-            Some(Part::More) => Some(()),
-            Some(Part::Header { tag, depth, length }) => self.next(tag, depth, length).map(|field| self.field = field),
-            Some(Part::Content) => self.content(byte),
-            None => None,
-        };
-        fits.ok_or_else(|| self.unexpected())?;
-        if self.ber.ended() { self.message() } else { Ok(Step::More) }
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        ber::frame(begun, SEQUENCE)
+    }
+
+    fn receive(&mut self, message: &[u8]) -> Result<Step, Error> {
+        let response = Response::parse(message).ok_or_else(|| Error::unexpected(message))?;
+        match (response.id, response.name, response.code) {
+            (1, None | Some(STARTTLS), 0) => Ok(Step::Upgrade),
+            (1, None | Some(STARTTLS), _) => Ok(Step::Decline(Reason::Refused(response.refusal()))),
+            (0, Some(NOTICE_OF_DISCONNECTION), _) => Err(Error::Closing(response.refusal())),
+            (0, Some([_, ..]), _) => Ok(Step::Next),
+            _ => Err(Error::unexpected(message)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
         "StartTLS"
     }
+}
 
-    fn advertised(&self) -> Option<bool> {
-        None
+/// What matters of an ExtendedResponse (RFC 4511 appendix B).
+struct Response<'a> {
+    id: u8,
+    code: u32,
+    diagnostic: &'a [u8],
+    name: Option<&'a [u8]>,
+}
+
+impl<'a> Response<'a> {
+    fn parse(message: &'a [u8]) -> Option<Self> {
+        let (message, []) = element(message, SEQUENCE)? else { return None };
+        let ([id], message) = element(message, INTEGER)? else { return None };
+        let (response, mut rest) = element(message, EXTENDED_RESPONSE)?;
+        let (code, response) = element(response, ENUMERATED)?;
+        let (_matched_dn, response) = element(response, OCTET_STRING)?;
+        let (diagnostic, mut response) = element(response, OCTET_STRING)?;
+        let referral = optional(&mut response, REFERRAL);
+        let name = optional(&mut response, RESPONSE_NAME);
+        let _ = optional(&mut response, RESPONSE_VALUE);
+        let controls = optional(&mut rest, CONTROLS);
+        let code = match code {
+            // X.690 §8.3.2: no byte more than the number needs.
+            [0, 0..=0x7f, ..] | [] | [_, _, _, _, _, ..] => return None,
+            code => code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte)),
+        };
+        let is_whole = response.is_empty()
+            && rest.is_empty()
+            && ber::are(referral.unwrap_or_default(), OCTET_STRING, |_| true)
+            && ber::are(controls.unwrap_or_default(), SEQUENCE, ber::primitives);
+        is_whole.then_some(Self { id: *id, code, diagnostic, name })
+    }
+
+    fn refusal(&self) -> Reply {
+        Reply {
+            code: Code::Named(self.code, result(self.code)),
+            text: Text::new(self.diagnostic),
+            temporary: matches!(self.code, 51 | 52),
+        }
     }
 }
 

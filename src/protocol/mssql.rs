@@ -18,8 +18,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::Packet;
-use crate::{Code, Dialogue, Error, Framing, Reason, Reply, Step, Text, Tls};
+use crate::wire::packet;
+use crate::{Code, Dialogue, Error, Frame, Framing, Part, Reason, Reply, Step, Text, Tls};
 
 const PRELOGIN: &[u8] = &[
     0x12, 0x01, 0x00, 0x1a, 0x00, 0x00, 0x00, 0x00, // header
@@ -29,47 +29,33 @@ const PRELOGIN: &[u8] = &[
 ];
 
 /// The dialogue of a client of SQL Server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Mssql {
     strict: bool,
-    reply: Packet<8, 128>,
     advertised: Option<bool>,
 }
 
 impl Mssql {
     /// TDS 7: TLS behind PRELOGIN.
     pub fn new() -> Self {
-        Self { strict: false, reply: Packet::new(), advertised: None }
+        Self::default()
     }
 
     /// TDS 8, which SQL Server calls strict encryption: TLS from the first byte.
     pub fn strict() -> Self {
         Self { strict: true, ..Self::new() }
     }
-
-    /// Takes the whole reply.
-    fn reply(&mut self) -> Result<Step, Error> {
-        let encryption =
-            encryption(self.reply.body()).ok_or_else(|| Error::Unexpected(Text::new(self.reply.body())))?;
-        self.advertised = Some(encryption != 2);
-        match encryption {
-            1 | 3 => Ok(Step::Upgrade),
-            0 => Ok(refused(0, "ENCRYPT_OFF")),
-            2 => Ok(refused(2, "ENCRYPT_NOT_SUP")),
-            _ => Err(Error::Unexpected(Text::new(self.reply.body()))),
-        }
-    }
-}
-
-impl Default for Mssql {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 fn refused(number: u32, name: &'static str) -> Step {
     let reply = Reply { code: Code::Named(number, name), text: Text::new(b""), temporary: false };
     Step::Decline(Reason::Refused(reply))
+}
+
+/// How much stands behind the header of a reply that is one whole packet, which the options always are.
+fn length(header: &[u8; 8]) -> Option<u32> {
+    let [0x04, 0x01, high, low, ..] = *header else { return None };
+    u32::from(u16::from_be_bytes([high, low])).checked_sub(8).filter(|length| *length > 0)
 }
 
 /// The value of the ENCRYPTION option: the options stand first, and say where their values are.
@@ -86,14 +72,20 @@ impl Dialogue for Mssql {
         if self.strict { Step::Upgrade } else { Step::Send(Bytes::from_static(PRELOGIN)) }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        // A reply that is not one whole packet has more options than there are.
-        let length = |header: &[u8; 8]| match (header[..2] == [0x04, 0x01], u16::from_be_bytes([header[2], header[3]]))
-        {
-            (true, length @ 9..) => Ok(u32::from(length) - 8),
-            _ => Err(Error::Unexpected(Text::new(header))),
-        };
-        if self.reply.push(byte, length)? { self.reply() } else { Ok(Step::More) }
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        packet::frame(begun, length)
+    }
+
+    fn receive(&mut self, reply: &[u8]) -> Result<Step, Error> {
+        let body = reply.get(8..).unwrap_or_default();
+        let encryption =
+            encryption(body).filter(|encryption| *encryption < 4).ok_or_else(|| Error::unexpected(body))?;
+        self.advertised = Some(encryption != 2);
+        match encryption {
+            0 => Ok(refused(0, "ENCRYPT_OFF")),
+            2 => Ok(refused(2, "ENCRYPT_NOT_SUP")),
+            _ => Ok(Step::Upgrade),
+        }
     }
 
     fn awaiting(&self) -> &'static str {

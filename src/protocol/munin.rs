@@ -16,7 +16,6 @@
 use bytes::Bytes;
 
 use super::{Knobs, Start};
-use crate::wire::Line;
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of a Munin master.
@@ -28,7 +27,6 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 pub struct Munin {
     knobs: Knobs,
     awaiting: Awaiting,
-    line: Line,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,24 +48,9 @@ impl Munin {
         Self { knobs, ..self }
     }
 
-    fn send_starttls(&mut self) -> Bytes {
+    fn send_starttls(&mut self) -> Step {
         self.awaiting = Awaiting::StartTls;
-        Bytes::from_static(b"STARTTLS\n")
-    }
-
-    /// Takes a whole line.
-    fn line(&mut self) -> Result<Step, Error> {
-        let line = self.line.head();
-        match (self.awaiting, line) {
-            (Awaiting::Banner, [b'#', b' ', banner @ ..]) if banner.starts_with(b"munin node at ") => {
-                Ok(Step::Send(self.send_starttls()))
-            }
-            (Awaiting::Banner, [b'#', ..]) => Err(Error::Closing(reply("#", &line[1..]))),
-            (Awaiting::StartTls, b"TLS OK") => Ok(Step::Upgrade),
-            (Awaiting::StartTls, b"TLS MAYBE") => Err(Error::Closing(reply("TLS MAYBE", b""))),
-            (Awaiting::StartTls, [b'#', text @ ..]) => Ok(Step::Decline(Reason::Refused(reply("#", text)))),
-            _ => Err(Error::Unexpected(Text::new(line))),
-        }
+        Step::Send(Bytes::from_static(b"STARTTLS\n"))
     }
 }
 
@@ -79,16 +62,21 @@ impl Dialogue for Munin {
     fn open(&mut self) -> Step {
         match self.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_starttls()),
+            Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
-    }
-
-    fn skim(&mut self, input: &[u8]) -> usize {
-        self.line.skim(input)
+    fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
+        match (self.awaiting, line) {
+            (Awaiting::Banner, [b'#', b' ', banner @ ..]) if banner.starts_with(b"munin node at ") => {
+                Ok(self.send_starttls())
+            }
+            (Awaiting::Banner, [b'#', text @ ..]) => Err(Error::Closing(reply("#", text))),
+            (Awaiting::StartTls, b"TLS OK") => Ok(Step::Upgrade),
+            (Awaiting::StartTls, b"TLS MAYBE") => Err(Error::Closing(reply("TLS MAYBE", b""))),
+            (Awaiting::StartTls, [b'#', text @ ..]) => Ok(Step::Decline(Reason::Refused(reply("#", text)))),
+            _ => Err(Error::unexpected(line)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
@@ -96,9 +84,5 @@ impl Dialogue for Munin {
             Awaiting::Banner => "greeting",
             Awaiting::StartTls => "STARTTLS",
         }
-    }
-
-    fn advertised(&self) -> Option<bool> {
-        None
     }
 }

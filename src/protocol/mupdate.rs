@@ -20,9 +20,9 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line, word};
-use crate::wire::{Excerpt, LongLine, Progress};
-use crate::{Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use super::{Knobs, Start, check, line, long_line, word};
+use crate::wire::Excerpt;
+use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
 /// The dialogue of a MUPDATE client.
 ///
@@ -33,7 +33,6 @@ pub struct Mupdate {
     tag: Excerpt<16>,
     knobs: Knobs,
     awaiting: Awaiting,
-    line: LongLine,
     advertised: Option<bool>,
 }
 
@@ -58,7 +57,6 @@ impl Mupdate {
             tag: Excerpt::of(tag.as_bytes()),
             knobs: Knobs::default(),
             awaiting: Awaiting::Greeting,
-            line: LongLine::default(),
             advertised: None,
         })
     }
@@ -69,40 +67,9 @@ impl Mupdate {
         Self { knobs, ..self }
     }
 
-    fn send_starttls(&mut self) -> Bytes {
+    fn send_starttls(&mut self) -> Step {
         self.awaiting = Awaiting::StartTls;
-        core::mem::take(&mut self.starttls)
-    }
-
-    /// Takes a whole line, with its literals.
-    fn line(&mut self) -> Result<Step, Error> {
-        let tag = self.tag.as_bytes();
-        let tag = (self.awaiting != Awaiting::Greeting).then_some(tag);
-        let line = self.line.head();
-        let (origin, status, response) = tagged::parse(line, tag);
-        match (self.awaiting, origin, status) {
-            (_, Origin::Untagged | Origin::Tagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
-            (Awaiting::Greeting, Origin::Untagged, Status::Ok) if is_mupdate(tagged::text(response)) => {
-                let advertised = *self.advertised.get_or_insert(false);
-                if advertised || self.knobs.insist {
-                    Ok(Step::Send(self.send_starttls()))
-                } else {
-                    Ok(Step::Decline(Reason::NotAdvertised))
-                }
-            }
-            (Awaiting::Greeting, Origin::Untagged, _) => {
-                if line.eq_ignore_ascii_case(b"* STARTTLS") {
-                    self.advertised = Some(true);
-                }
-                Ok(Step::Next)
-            }
-            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
-            (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad)
-            | (Awaiting::StartTls, Origin::Untagged, Status::Bad) => {
-                Ok(Step::Decline(Reason::Refused(reply(status, response))))
-            }
-            _ => Err(Error::Unexpected(Text::new(line))),
-        }
+        Step::Send(core::mem::take(&mut self.starttls))
     }
 }
 
@@ -119,20 +86,37 @@ impl Dialogue for Mupdate {
     fn open(&mut self) -> Step {
         match self.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_starttls()),
+            Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        match self.line.push(byte) {
-            Progress::More => Ok(Step::More),
-            Progress::Literal => Ok(Step::Next),
-            Progress::Ended => self.line(),
-        }
+    fn frame(&self, _: &[u8], last: Part<'_>) -> Frame {
+        long_line(last)
     }
 
-    fn skim(&mut self, input: &[u8]) -> usize {
-        self.line.skim(input)
+    fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
+        let tag = (self.awaiting != Awaiting::Greeting).then(|| self.tag.as_bytes());
+        let (origin, status, response) = tagged::parse(line, tag);
+        match (self.awaiting, origin, status) {
+            (_, Origin::Untagged | Origin::Tagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
+            (Awaiting::Greeting, Origin::Untagged, Status::Ok) if is_mupdate(tagged::text(response)) => {
+                let advertised = *self.advertised.get_or_insert(false);
+                let declines = !advertised && !self.knobs.insist;
+                Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
+            }
+            (Awaiting::Greeting, Origin::Untagged, _) => {
+                if line.eq_ignore_ascii_case(b"* STARTTLS") {
+                    self.advertised = Some(true);
+                }
+                Ok(Step::Next)
+            }
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
+            (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad)
+            | (Awaiting::StartTls, Origin::Untagged, Status::Bad) => {
+                Ok(Step::Decline(Reason::Refused(reply(status, response))))
+            }
+            _ => Err(Error::unexpected(line)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {

@@ -15,8 +15,7 @@
 use bytes::Bytes;
 
 use super::Knobs;
-use crate::wire::Packet;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 const PROTOCOL_41: u16 = 0x0200;
 const SSL: u16 = 0x0800;
@@ -34,16 +33,8 @@ const REQUEST: &[u8] = &[
 #[derive(Debug, Default)]
 pub struct Mysql {
     knobs: Knobs,
-    greeting: Packet<4, 160>,
-    /// How many bytes have arrived since the NUL that ends the version, up to the capabilities.
-    behind_version: Option<u8>,
-    /// The lower half of the capabilities.
-    capabilities: u16,
     advertised: Option<bool>,
 }
-
-/// Where the lower half of the capabilities ends: behind the thread id, eight bytes of the challenge, and a zero.
-const CAPABILITIES: u8 = 4 + 8 + 1 + 2;
 
 impl Mysql {
     /// A client: nothing has to be known about it.
@@ -56,36 +47,6 @@ impl Mysql {
     pub fn knobs(self, knobs: Knobs) -> Self {
         Self { knobs, ..self }
     }
-
-    /// Takes a byte of the greeting, or of the error in its place.
-    fn content(&mut self, byte: u8) {
-        match self.behind_version {
-            None if byte == 0 => self.behind_version = Some(0),
-            None => {}
-            Some(CAPABILITIES) => {}
-            Some(count) => {
-                self.capabilities = u16::from(byte) << 8 | self.capabilities >> 8;
-                self.behind_version = Some(count + 1);
-            }
-        }
-    }
-
-    /// Takes the whole packet.
-    fn packet(&mut self) -> Result<Step, Error> {
-        match (self.greeting.body(), self.behind_version) {
-            ([0xff, low, high, text @ ..], _) => Err(Error::Closing(refusal(u16::from_le_bytes([*low, *high]), text))),
-            ([10, ..], Some(CAPABILITIES)) => {
-                let advertised = self.capabilities & (PROTOCOL_41 | SSL) == PROTOCOL_41 | SSL;
-                self.advertised = Some(advertised);
-                if advertised || self.knobs.insist {
-                    Ok(Step::SendThenUpgrade(Bytes::from_static(REQUEST)))
-                } else {
-                    Ok(Step::Decline(Reason::NotAdvertised))
-                }
-            }
-            _ => Err(self.greeting.unexpected()),
-        }
-    }
 }
 
 impl Dialogue for Mysql {
@@ -93,19 +54,28 @@ impl Dialogue for Mysql {
         Step::More
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        let within_body = self.greeting.within_body();
-        let whole = self.greeting.push(byte, |header| match *header {
-            [low, middle, high, 0] => Ok(u32::from_le_bytes([low, middle, high, 0])),
-            _ => Err(Error::Unexpected(Text::new(header))),
-        })?;
-        if within_body {
-            self.content(byte);
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        match *begun {
+            [] => Frame::Exactly(4),
+            [low, middle, high, 0] if [low, middle, high] != [0; 3] => Frame::Exactly(1),
+            // The version of the protocol, or an error in its place.
+            [low, middle, high, _, 10 | 0xff] => Frame::body(u32::from_le_bytes([low, middle, high, 0]) - 1),
+            [_, _, _, _] | [_, _, _, _, _] => Frame::Unexpected,
+            _ => Frame::Whole,
         }
-        match self.greeting.body() {
-            [] | [10 | 0xff, ..] if whole => self.packet(),
-            [] | [10 | 0xff, ..] => Ok(Step::More),
-            _ => Err(self.greeting.unexpected()),
+    }
+
+    fn receive(&mut self, packet: &[u8]) -> Result<Step, Error> {
+        let body = packet.get(4..).unwrap_or_default();
+        if let [0xff, low, high, text @ ..] = body {
+            return Err(Error::Closing(refusal(u16::from_le_bytes([*low, *high]), text)));
+        }
+        let capabilities = capabilities(body).ok_or_else(|| Error::unexpected(packet))?;
+        let advertised = *self.advertised.insert(capabilities & (PROTOCOL_41 | SSL) == PROTOCOL_41 | SSL);
+        if advertised || self.knobs.insist {
+            Ok(Step::SendThenUpgrade(Bytes::from_static(REQUEST)))
+        } else {
+            Ok(Step::Decline(Reason::NotAdvertised))
         }
     }
 
@@ -116,6 +86,13 @@ impl Dialogue for Mysql {
     fn advertised(&self) -> Option<bool> {
         self.advertised
     }
+}
+
+/// The lower half of a greeting's capabilities: behind the version, the thread id, 8 bytes of the challenge, and a zero.
+fn capabilities(greeting: &[u8]) -> Option<u16> {
+    let [10, rest @ ..] = greeting else { return None };
+    let fields = &rest[rest.iter().position(|&byte| byte == 0)? + 1..];
+    Some(u16::from_le_bytes(*fields.get(4 + 8 + 1..)?.first_chunk()?))
 }
 
 fn refusal(number: u16, text: &[u8]) -> Reply {

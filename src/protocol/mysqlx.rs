@@ -13,8 +13,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::Packet;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::wire::packet;
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 const OK: u8 = 0;
 const ERROR: u8 = 1;
@@ -27,23 +27,30 @@ const REQUEST: &[u8] = b"\x14\x00\x00\x00\x02\x0a\x11\x0a\x0f\x0a\x03tls\x12\x08
 ///
 /// Error is a refusal by its number, or ends the session ([`Error::Closing`]) if it calls itself fatal.
 #[derive(Debug, Default)]
-pub struct MysqlX {
-    message: Packet<5, 256>,
-}
+pub struct MysqlX(());
 
 impl MysqlX {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
         Self::default()
     }
+}
 
-    /// Takes a whole message.
-    fn message(&self) -> Result<Step, Error> {
-        let body = self.message.body();
-        match self.message.header() {
-            Some([.., OK]) => Ok(Step::Upgrade),
-            Some([.., NOTICE]) => Ok(Step::Next),
-            Some([.., ERROR]) => {
+impl Dialogue for MysqlX {
+    fn open(&mut self) -> Step {
+        Step::Send(Bytes::from_static(REQUEST))
+    }
+
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        packet::frame(begun, length)
+    }
+
+    fn receive(&mut self, message: &[u8]) -> Result<Step, Error> {
+        let [_, _, _, _, kind, body @ ..] = message else { return Err(Error::unexpected(message)) };
+        match *kind {
+            OK => Ok(Step::Upgrade),
+            NOTICE => Ok(Step::Next),
+            _ => {
                 let (mut fatal, mut number, mut text) = (false, None, &b""[..]);
                 let mut rest = body;
                 while let Some((field, behind)) = field(rest) {
@@ -55,36 +62,22 @@ impl MysqlX {
                     }
                     rest = behind;
                 }
-                let reply = refusal(number.ok_or_else(|| self.message.unexpected())?, text);
+                let reply = refusal(number.ok_or_else(|| Error::unexpected(message))?, text);
                 if fatal { Err(Error::Closing(reply)) } else { Ok(Step::Decline(Reason::Refused(reply))) }
             }
-            _ => Err(self.message.unexpected()),
         }
-    }
-}
-
-impl Dialogue for MysqlX {
-    fn open(&mut self) -> Step {
-        Step::Send(Bytes::from_static(REQUEST))
-    }
-
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        let whole = self.message.push(byte, |header| {
-            match *header {
-                [a, b, c, d, OK | ERROR | NOTICE] => u32::from_le_bytes([a, b, c, d]).checked_sub(1),
-                _ => None,
-            }
-            .ok_or_else(|| Error::Unexpected(Text::new(header)))
-        })?;
-        if whole { self.message() } else { Ok(Step::More) }
     }
 
     fn awaiting(&self) -> &'static str {
         "CapabilitiesSet"
     }
+}
 
-    fn advertised(&self) -> Option<bool> {
-        None
+/// How much stands behind a header: its length counts the type.
+fn length(header: &[u8; 5]) -> Option<u32> {
+    match *header {
+        [a, b, c, d, OK | ERROR | NOTICE] => u32::from_le_bytes([a, b, c, d]).checked_sub(1),
+        _ => None,
     }
 }
 
@@ -107,8 +100,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Takes a field off the front: its number and value, and what stands behind it. A string that was cut off at our bound
-/// ends there.
+/// Takes a field off the front: its number and value, and what stands behind it. A string ends with the message at last.
 fn field(message: &[u8]) -> Option<((u64, Value<'_>), &[u8])> {
     let (key, rest) = varint(message)?;
     let (value, rest) = varint(rest)?;

@@ -14,15 +14,14 @@
 
 use bytes::Bytes;
 
-use crate::wire::{Excerpt, Packet};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::wire::packet;
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
-const MAGIC: &[u8; 8] = b"NBDMAGIC";
-const OPTIONS: &[u8; 8] = b"IHAVEOPT";
-const OLD_STYLE: &[u8; 8] = b"\x00\x00\x42\x02\x81\x86\x12\x53";
+const OPTIONS: &[u8] = b"NBDMAGICIHAVEOPT";
+const OLD_STYLE: &[u8] = b"NBDMAGIC\x00\x00\x42\x02\x81\x86\x12\x53";
 const REPLY: &[u8; 8] = b"\x00\x03\xe8\x89\x04\x55\x65\xa9";
 
-const FIXED_NEWSTYLE: u16 = 1;
+const FIXED_NEWSTYLE: u8 = 1;
 const NO_ZEROES: u16 = 2;
 const STARTTLS: u32 = 5;
 const ACK: u32 = 1;
@@ -38,8 +37,6 @@ const LONGEST: u32 = 4096;
 /// ([`Error::Closing`]).
 #[derive(Debug, Default)]
 pub struct Nbd {
-    greeting: Excerpt<18>,
-    reply: Packet<20, 224>,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -48,8 +45,6 @@ pub struct Nbd {
 enum Awaiting {
     #[default]
     Greeting,
-    /// This many bytes of an old greeting are still to come: the export's size, its flags, and zeros.
-    OldStyle(u8),
     StartTls,
 }
 
@@ -59,59 +54,18 @@ impl Nbd {
         Self::default()
     }
 
-    fn send_starttls(&mut self, flags: u16) -> Bytes {
+    fn send_starttls(&mut self, flags: u16) -> Step {
         self.awaiting = Awaiting::StartTls;
-        if flags & NO_ZEROES == 0 {
+        Step::Send(if flags & NO_ZEROES == 0 {
             Bytes::from_static(b"\x00\x00\x00\x01IHAVEOPT\x00\x00\x00\x05\x00\x00\x00\x00")
         } else {
             Bytes::from_static(b"\x00\x00\x00\x03IHAVEOPT\x00\x00\x00\x05\x00\x00\x00\x00")
-        }
-    }
-
-    /// Takes a byte of the greeting.
-    fn greeting(&mut self, byte: u8) -> Result<Step, Error> {
-        self.greeting.push(byte);
-        let greeting = self.greeting.as_bytes();
-        let (magic, rest) = greeting.split_at(greeting.len().min(8));
-        let (style, flags) = rest.split_at(rest.len().min(8));
-        if !MAGIC.starts_with(magic) || !(OPTIONS.starts_with(style) || OLD_STYLE.starts_with(style)) {
-            return Err(Error::Unexpected(Text::new(greeting)));
-        }
-        match *flags {
-            [] if style == OLD_STYLE => {
-                self.awaiting = Awaiting::OldStyle(8 + 4 + 124);
-                Ok(Step::More)
-            }
-            [high, low] => match u16::from_be_bytes([high, low]) {
-                flags if flags & FIXED_NEWSTYLE == 0 => Ok(self.decline()),
-                flags => Ok(Step::Send(self.send_starttls(flags))),
-            },
-            _ => Ok(Step::More),
-        }
+        })
     }
 
     fn decline(&mut self) -> Step {
         self.advertised = Some(false);
         Step::Decline(Reason::NotAdvertised)
-    }
-
-    /// Takes a byte of the reply.
-    fn reply(&mut self, byte: u8) -> Result<Step, Error> {
-        let whole = self.reply.push(byte, |header| match split(header) {
-            (REPLY, STARTTLS, ACK, 0) => Ok(0),
-            (REPLY, STARTTLS, FIRST_ERROR.., length @ 0..=LONGEST) => Ok(length),
-            _ => Err(Error::Unexpected(Text::new(header))),
-        })?;
-        match self.reply.header().map(split) {
-            Some((_, _, ACK, _)) => Ok(Step::Upgrade),
-            Some((_, _, kind, _)) if whole => {
-                let name = name(kind);
-                let reply =
-                    Reply { code: Code::Named(kind, name), text: Text::new(self.reply.body()), temporary: false };
-                if kind == SHUTDOWN { Err(Error::Closing(reply)) } else { Ok(Step::Decline(Reason::Refused(reply))) }
-            }
-            _ => Ok(Step::More),
-        }
     }
 }
 
@@ -120,27 +74,52 @@ impl Dialogue for Nbd {
         Step::More
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
         match self.awaiting {
-            Awaiting::Greeting => self.greeting(byte),
-            Awaiting::OldStyle(1) => Ok(self.decline()),
-            Awaiting::OldStyle(left) => {
-                self.awaiting = Awaiting::OldStyle(left - 1);
-                Ok(Step::More)
-            }
-            Awaiting::StartTls => self.reply(byte),
+            Awaiting::Greeting => packet::magic(begun, &[OPTIONS, OLD_STYLE]).unwrap_or(match begun {
+                OPTIONS => Frame::Exactly(2),
+                // The export's size, its flags, and zeros.
+                OLD_STYLE => Frame::Exactly(8 + 4 + 124),
+                _ => Frame::Whole,
+            }),
+            Awaiting::StartTls => packet::frame(begun, length),
         }
+    }
+
+    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+        if let Awaiting::Greeting = self.awaiting {
+            return Ok(match unit.strip_prefix(OPTIONS) {
+                Some(&[high, low]) if low & FIXED_NEWSTYLE != 0 => self.send_starttls(u16::from_be_bytes([high, low])),
+                _ => self.decline(),
+            });
+        }
+        let (header, text) = unit.split_first_chunk().ok_or_else(|| Error::unexpected(unit))?;
+        let kind = match split(header) {
+            (_, _, ACK, _) => return Ok(Step::Upgrade),
+            (_, _, kind, _) => kind,
+        };
+        let reply = Reply { code: Code::Named(kind, name(kind)), text: Text::new(text), temporary: false };
+        if kind == SHUTDOWN { Err(Error::Closing(reply)) } else { Ok(Step::Decline(Reason::Refused(reply))) }
     }
 
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
-            Awaiting::Greeting | Awaiting::OldStyle(_) => "greeting",
+            Awaiting::Greeting => "greeting",
             Awaiting::StartTls => "NBD_OPT_STARTTLS",
         }
     }
 
     fn advertised(&self) -> Option<bool> {
         self.advertised
+    }
+}
+
+/// How much stands behind the header of a reply to our option.
+fn length(header: &[u8; 20]) -> Option<u32> {
+    match split(header) {
+        (REPLY, STARTTLS, ACK, 0) => Some(0),
+        (REPLY, STARTTLS, FIRST_ERROR.., length @ 0..=LONGEST) => Some(length),
+        _ => None,
     }
 }
 

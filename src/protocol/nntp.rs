@@ -18,9 +18,8 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code, word};
-use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use super::{Knobs, Start, code, lines, word};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an NNTP client.
 ///
@@ -31,7 +30,6 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 pub struct Nntp {
     knobs: Knobs,
     awaiting: Awaiting,
-    line: Line,
     advertised: Option<bool>,
 }
 
@@ -40,8 +38,6 @@ enum Awaiting {
     #[default]
     Greeting,
     Capabilities,
-    /// 101 was seen, the list goes on to a line of `.`.
-    List,
     StartTls,
 }
 
@@ -57,89 +53,61 @@ impl Nntp {
         Self { knobs, ..self }
     }
 
-    fn send_capabilities(&mut self) -> Bytes {
+    fn send_capabilities(&mut self) -> Step {
         self.awaiting = Awaiting::Capabilities;
-        Bytes::from_static(b"CAPABILITIES\r\n")
+        Step::Send(Bytes::from_static(b"CAPABILITIES\r\n"))
     }
 
-    fn send_starttls(&mut self) -> Bytes {
+    fn send_starttls(&mut self) -> Step {
         self.awaiting = Awaiting::StartTls;
-        Bytes::from_static(b"STARTTLS\r\n")
+        Step::Send(Bytes::from_static(b"STARTTLS\r\n"))
     }
-
-    /// Takes a whole line of the capability list.
-    fn capability(&mut self) -> Step {
-        let (keyword, _) = word(self.line.head());
-        match keyword {
-            b"." if self.advertised == Some(true) || self.knobs.insist => Step::Send(self.send_starttls()),
-            b"." => Step::Decline(Reason::NotAdvertised),
-            _ => {
-                if keyword.eq_ignore_ascii_case(b"STARTTLS") {
-                    self.advertised = Some(true);
-                }
-                Step::Next
-            }
-        }
-    }
-
-    /// Takes a whole line that is a response: `382 text`, or `382`.
-    fn response(&mut self) -> Result<Step, Error> {
-        let (code, text) = match code(self.line.head()) {
-            Some((code, b"")) => (code, &b""[..]),
-            Some((code, [b' ', text @ ..])) => (code, text),
-            _ => return Err(self.unexpected()),
-        };
-        match (self.awaiting, code) {
-            (Awaiting::Greeting, 200 | 201) if self.knobs.ask => Ok(Step::Send(self.send_capabilities())),
-            (Awaiting::Greeting, 200 | 201) => Ok(Step::Send(self.send_starttls())),
-            (_, 400) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
-            (Awaiting::Capabilities, 101) => {
-                self.awaiting = Awaiting::List;
-                self.advertised = Some(false);
-                Ok(Step::Next)
-            }
-            (Awaiting::Capabilities, 400..=599) => Ok(Step::Send(self.send_starttls())),
-            (Awaiting::StartTls, 382) => Ok(Step::Upgrade),
-            (Awaiting::StartTls, 400..=599) => Ok(Step::Decline(Reason::Refused(refusal(code, text)))),
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.line.head()))
-    }
-}
-
-fn refusal(code: u16, text: &[u8]) -> Reply {
-    // RFC 3977 §3.2.1: the service is temporarily unavailable (400), or an internal fault kept it from acting (403).
-    Reply { code: Code::Number(code), text: Text::new(text), temporary: matches!(code, 400 | 403) }
 }
 
 impl Dialogue for Nntp {
     fn open(&mut self) -> Step {
         match self.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => Step::Send(self.send_capabilities()),
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_starttls()),
+            Start::AfterGreeting if self.knobs.ask => self.send_capabilities(),
+            Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        match (self.line.push(byte), self.awaiting) {
-            (false, _) => Ok(Step::More),
-            (true, Awaiting::List) => Ok(self.capability()),
-            (true, _) => self.response(),
+    fn frame(&self, response: &[u8], last: Part<'_>) -> Frame {
+        match (self.awaiting, last) {
+            // A list goes on to a line of `.`.
+            (Awaiting::Capabilities, Part::Line(line))
+                if matches!(parse(response), Some((101, _))) && word(line).0 != b"." =>
+            {
+                Frame::Line
+            }
+            _ => Frame::line(last),
         }
     }
 
-    fn skim(&mut self, input: &[u8]) -> usize {
-        self.line.skim(input)
+    fn receive(&mut self, response: &[u8]) -> Result<Step, Error> {
+        let (code, text) = parse(response).ok_or_else(|| Error::unexpected(response))?;
+        match (self.awaiting, code) {
+            (Awaiting::Greeting, 200 | 201) if self.knobs.ask => Ok(self.send_capabilities()),
+            (Awaiting::Greeting, 200 | 201) => Ok(self.send_starttls()),
+            (_, 400) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
+            (Awaiting::Capabilities, 101) => {
+                let lists = lines(response).skip(1).any(|line| word(line).0.eq_ignore_ascii_case(b"STARTTLS"));
+                self.advertised = Some(lists);
+                let declines = !lists && !self.knobs.insist;
+                Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
+            }
+            (Awaiting::Capabilities, 400..=599) => Ok(self.send_starttls()),
+            (Awaiting::StartTls, 382) => Ok(Step::Upgrade),
+            (Awaiting::StartTls, 400..=599) => Ok(Step::Decline(Reason::Refused(refusal(code, text)))),
+            _ => Err(Error::unexpected(response)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Greeting => "greeting",
-            Awaiting::Capabilities | Awaiting::List => "CAPABILITIES",
+            Awaiting::Capabilities => "CAPABILITIES",
             Awaiting::StartTls => "STARTTLS",
         }
     }
@@ -147,4 +115,18 @@ impl Dialogue for Nntp {
     fn advertised(&self) -> Option<bool> {
         self.advertised
     }
+}
+
+/// The code and the text of a response, by its first line: `382 text`, or `382`.
+fn parse(response: &[u8]) -> Option<(u16, &[u8])> {
+    match code(lines(response).next()?)? {
+        (code, []) => Some((code, b"")),
+        (code, [b' ', text @ ..]) => Some((code, text)),
+        _ => None,
+    }
+}
+
+fn refusal(code: u16, text: &[u8]) -> Reply {
+    // RFC 3977 §3.2.1: the service is temporarily unavailable (400), or an internal fault kept it from acting (403).
+    Reply { code: Code::Number(code), text: Text::new(text), temporary: matches!(code, 400 | 403) }
 }

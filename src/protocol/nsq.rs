@@ -13,12 +13,11 @@
 
 use bytes::Bytes;
 
-use crate::wire::{Json, Packet};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::wire::{json, packet};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
-const RESPONSE: u32 = 0;
-const ERROR: u32 = 1;
-const TLS: &str = "tls_v1";
+const RESPONSE: u8 = 0;
+const ERROR: u8 = 1;
 
 const REQUEST: &[u8] = b"  V2IDENTIFY\n\x00\x00\x00\x2a{\"feature_negotiation\":true,\"tls_v1\":true}";
 
@@ -26,38 +25,15 @@ const REQUEST: &[u8] = b"  V2IDENTIFY\n\x00\x00\x00\x2a{\"feature_negotiation\":
 ///
 /// A response without `tls_v1`, or with `false`, is [`Reason::NotAdvertised`]. All errors that IDENTIFY can meet end the
 /// session ([`Error::Closing`]).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Nsq {
-    frame: Packet<8, 160>,
-    response: Json<1>,
     advertised: Option<bool>,
 }
 
 impl Nsq {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
-        Self { frame: Packet::new(), response: Json::new([TLS]), advertised: None }
-    }
-
-    /// Takes a whole frame.
-    fn frame(&mut self) -> Result<Step, Error> {
-        let response = core::mem::replace(&mut self.response, Json::new([TLS]));
-        match (self.frame.header().map(kind), self.frame.body()) {
-            (Some(RESPONSE), b"_heartbeat_") => Ok(Step::Next),
-            (Some(RESPONSE), body) if body == b"OK" || response.ended() => {
-                let advertised = response.is_true(TLS);
-                self.advertised = Some(advertised);
-                Ok(if advertised { Step::Upgrade } else { Step::Decline(Reason::NotAdvertised) })
-            }
-            (Some(ERROR), body) => Err(Error::Closing(refusal(body))),
-            (_, body) => Err(Error::Unexpected(Text::new(body))),
-        }
-    }
-}
-
-impl Default for Nsq {
-    fn default() -> Self {
-        Self::new()
+        Self::default()
     }
 }
 
@@ -66,18 +42,22 @@ impl Dialogue for Nsq {
         Step::Send(Bytes::from_static(REQUEST))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.frame.within_body() {
-            self.response.push(byte);
-        }
-        let whole = self.frame.push(byte, |header| {
-            let size = u32::from_be_bytes([header[0], header[1], header[2], header[3]]);
-            match (kind(header), size.checked_sub(4)) {
-                (RESPONSE | ERROR, Some(length)) => Ok(length),
-                _ => Err(Error::Unexpected(Text::new(header))),
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        packet::frame(begun, length)
+    }
+
+    fn receive(&mut self, frame: &[u8]) -> Result<Step, Error> {
+        let [_, _, _, _, _, _, _, kind, body @ ..] = frame else { return Err(Error::unexpected(frame)) };
+        match (*kind, body) {
+            (ERROR, _) => Err(Error::Closing(refusal(body))),
+            (_, b"_heartbeat_") => Ok(Step::Next),
+            _ => {
+                let listed = json::truths(body, ["tls_v1"]).map(|[tls]| tls);
+                let advertised = listed.or((body == b"OK").then_some(false));
+                let advertised = *self.advertised.insert(advertised.ok_or_else(|| Error::unexpected(body))?);
+                Ok(if advertised { Step::Upgrade } else { Step::Decline(Reason::NotAdvertised) })
             }
-        })?;
-        if whole { self.frame() } else { Ok(Step::More) }
+        }
     }
 
     fn awaiting(&self) -> &'static str {
@@ -89,10 +69,6 @@ impl Dialogue for Nsq {
     }
 }
 
-fn kind(header: &[u8; 8]) -> u32 {
-    u32::from_be_bytes([header[4], header[5], header[6], header[7]])
-}
-
 /// An error is a word and, behind a space, a text.
 fn refusal(error: &[u8]) -> Reply {
     let known = ["E_INVALID", "E_BAD_BODY", "E_IDENTIFY_FAILED"];
@@ -102,4 +78,12 @@ fn refusal(error: &[u8]) -> Reply {
         _ => ("error", error),
     };
     Reply { code: Code::Word(word), text: Text::new(text), temporary: false }
+}
+
+/// How much stands behind a header: its size counts the type.
+fn length(header: &[u8; 8]) -> Option<u32> {
+    match *header {
+        [a, b, c, d, 0, 0, 0, RESPONSE | ERROR] => u32::from_be_bytes([a, b, c, d]).checked_sub(4),
+        _ => None,
+    }
 }

@@ -12,7 +12,6 @@
 use bytes::Bytes;
 
 use super::word;
-use crate::wire::Line;
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of a NUT client.
@@ -20,24 +19,12 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 /// `ERR` and its code is a refusal, all of them permanent: FEATURE-NOT-CONFIGURED if the server has no
 /// certificate, FEATURE-NOT-SUPPORTED if it was built without TLS.
 #[derive(Debug, Default)]
-pub struct Nut {
-    line: Line,
-}
+pub struct Nut(());
 
 impl Nut {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Takes a whole line.
-    fn line(&self) -> Result<Step, Error> {
-        let (status, text) = word(self.line.head());
-        match (status, text) {
-            (b"OK", b"STARTTLS") => Ok(Step::Upgrade),
-            (b"ERR", _) => Ok(Step::Decline(Reason::Refused(refusal(text)))),
-            _ => Err(Error::Unexpected(Text::new(self.line.head()))),
-        }
     }
 }
 
@@ -59,19 +46,15 @@ impl Dialogue for Nut {
         Step::Send(Bytes::from_static(b"STARTTLS\n"))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
-    }
-
-    fn skim(&mut self, input: &[u8]) -> usize {
-        self.line.skim(input)
+    fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
+        match word(line) {
+            (b"OK", b"STARTTLS") => Ok(Step::Upgrade),
+            (b"ERR", text) => Ok(Step::Decline(Reason::Refused(refusal(text)))),
+            _ => Err(Error::unexpected(line)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
         "STARTTLS"
-    }
-
-    fn advertised(&self) -> Option<bool> {
-        None
     }
 }

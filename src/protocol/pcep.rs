@@ -13,8 +13,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::Packet;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::wire::packet;
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 const VERSION: u8 = 1;
 const OPEN: u8 = 1;
@@ -28,31 +28,12 @@ const ERROR_OBJECT: u8 = 13;
 /// PCErr 25/4, no TLS but a connection without it, is a refusal. Open and all other PCErr end the session
 /// ([`Error::Closing`]).
 #[derive(Debug, Default)]
-pub struct Pcep {
-    message: Packet<4, 64>,
-}
+pub struct Pcep(());
 
 impl Pcep {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Takes a whole message.
-    fn message(&self) -> Result<Step, Error> {
-        let reply = |code, text: &str| Reply { code, text: Text::new(text.as_bytes()), temporary: false };
-        match (self.message.header(), self.message.body()) {
-            (Some([_, STARTTLS, ..]), []) => Ok(Step::Upgrade),
-            (Some([_, OPEN, ..]), _) => Err(Error::Closing(reply(Code::Word("Open"), "in place of StartTLS"))),
-            (Some([_, PCERR, ..]), [ERROR_OBJECT, flags, _, _, _, _, kind, value, ..]) if flags >> 4 == 1 => {
-                let (code, text) = error(*kind, *value);
-                match (*kind, *value) {
-                    (25, 4) => Ok(Step::Decline(Reason::Refused(reply(code, text)))),
-                    _ => Err(Error::Closing(reply(code, text))),
-                }
-            }
-            _ => Err(self.message.unexpected()),
-        }
     }
 }
 
@@ -61,24 +42,39 @@ impl Dialogue for Pcep {
         Step::Send(Bytes::from_static(b"\x20\x0d\x00\x04"))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        let whole = self.message.push(byte, |header| {
-            let length = u16::from_be_bytes([header[2], header[3]]);
-            // Lengths count the header, and are multiples of four; the lower bits of the version's byte are ignored.
-            match (header[0] >> 5, header[1], length % 4, length) {
-                (VERSION, STARTTLS, _, 4) | (VERSION, OPEN | PCERR, 0, 8..) => Ok(u32::from(length) - 4),
-                _ => Err(Error::Unexpected(Text::new(header))),
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        packet::frame(begun, length)
+    }
+
+    fn receive(&mut self, message: &[u8]) -> Result<Step, Error> {
+        let reply = |code, text: &str| Reply { code, text: Text::new(text.as_bytes()), temporary: false };
+        match message {
+            [_, STARTTLS, ..] => Ok(Step::Upgrade),
+            [_, OPEN, ..] => Err(Error::Closing(reply(Code::Word("Open"), "in place of StartTLS"))),
+            [_, _, _, _, ERROR_OBJECT, flags, _, _, _, _, kind, value, ..] if flags >> 4 == 1 => {
+                let (code, text) = error(*kind, *value);
+                match (*kind, *value) {
+                    (25, 4) => Ok(Step::Decline(Reason::Refused(reply(code, text)))),
+                    _ => Err(Error::Closing(reply(code, text))),
+                }
             }
-        })?;
-        if whole { self.message() } else { Ok(Step::More) }
+            _ => Err(Error::unexpected(message)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
         "StartTLS"
     }
+}
 
-    fn advertised(&self) -> Option<bool> {
-        None
+/// How much stands behind a common header. Lengths count the header, and are multiples of four; the lower bits of the
+/// version's byte are ignored.
+fn length(header: &[u8; 4]) -> Option<u32> {
+    let [version, kind, high, low] = *header;
+    match (version >> 5, kind, u16::from_be_bytes([high, low])) {
+        (VERSION, STARTTLS, 4) => Some(0),
+        (VERSION, OPEN | PCERR, length @ 8..) if length % 4 == 0 => Some(u32::from(length) - 4),
+        _ => None,
     }
 }
 

@@ -14,9 +14,8 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, word};
-use crate::wire::Line;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use super::{Knobs, Start, lines, word};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of a POP3 client.
 ///
@@ -26,17 +25,14 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 pub struct Pop3 {
     knobs: Knobs,
     awaiting: Awaiting,
-    line: Line,
     advertised: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Awaiting {
     #[default]
     Greeting,
     Capa,
-    /// `+OK` to CAPA was seen, the list goes on to a line of `.`.
-    CapaList,
     Stls,
 }
 
@@ -52,74 +48,55 @@ impl Pop3 {
         Self { knobs, ..self }
     }
 
-    fn send_capa(&mut self) -> Bytes {
+    fn send_capa(&mut self) -> Step {
         self.awaiting = Awaiting::Capa;
-        Bytes::from_static(b"CAPA\r\n")
+        Step::Send(Bytes::from_static(b"CAPA\r\n"))
     }
 
-    fn send_stls(&mut self) -> Bytes {
+    fn send_stls(&mut self) -> Step {
         self.awaiting = Awaiting::Stls;
-        Bytes::from_static(b"STLS\r\n")
+        Step::Send(Bytes::from_static(b"STLS\r\n"))
     }
-
-    /// Takes a whole line.
-    fn line(&mut self) -> Result<Step, Error> {
-        let (status, text) = word(self.line.head());
-        match (self.awaiting, status) {
-            (Awaiting::Greeting, b"+OK") if self.knobs.ask => Ok(Step::Send(self.send_capa())),
-            (Awaiting::Greeting, b"+OK") => Ok(Step::Send(self.send_stls())),
-            (Awaiting::Greeting, b"-ERR") => Err(Error::Closing(refusal(text))),
-            (Awaiting::Capa, b"+OK") => {
-                self.awaiting = Awaiting::CapaList;
-                self.advertised = Some(false);
-                Ok(Step::Next)
-            }
-            (Awaiting::Capa, b"-ERR") => Ok(Step::Send(self.send_stls())),
-            (Awaiting::CapaList, b".") if self.advertised == Some(true) || self.knobs.insist => {
-                Ok(Step::Send(self.send_stls()))
-            }
-            (Awaiting::CapaList, b".") => Ok(Step::Decline(Reason::NotAdvertised)),
-            (Awaiting::CapaList, keyword) => {
-                if keyword.eq_ignore_ascii_case(b"STLS") {
-                    self.advertised = Some(true);
-                }
-                Ok(Step::Next)
-            }
-            (Awaiting::Stls, b"+OK") => Ok(Step::Upgrade),
-            (Awaiting::Stls, b"-ERR") => Ok(Step::Decline(Reason::Refused(refusal(text)))),
-            _ => Err(Error::Unexpected(Text::new(self.line.head()))),
-        }
-    }
-}
-
-fn refusal(text: &[u8]) -> Reply {
-    // RFC 3206 §4 and RFC 2449 §8.1: the response codes of conditions that pass.
-    let temporary =
-        [&b"[SYS/TEMP]"[..], b"[IN-USE]", b"[LOGIN-DELAY]"].iter().any(|code| word(text).0.eq_ignore_ascii_case(code));
-    Reply { code: Code::Word("-ERR"), text: Text::new(text), temporary }
 }
 
 impl Dialogue for Pop3 {
     fn open(&mut self) -> Step {
         match self.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => Step::Send(self.send_capa()),
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_stls()),
+            Start::AfterGreeting if self.knobs.ask => self.send_capa(),
+            Start::AfterGreeting | Start::Command => self.send_stls(),
         }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
+    fn frame(&self, reply: &[u8], last: Part<'_>) -> Frame {
+        match (self.awaiting, last) {
+            // A list goes on to a line of `.`.
+            (Awaiting::Capa, Part::Line(line)) if status(reply) == b"+OK" && word(line).0 != b"." => Frame::Line,
+            _ => Frame::line(last),
+        }
     }
 
-    fn skim(&mut self, input: &[u8]) -> usize {
-        self.line.skim(input)
+    fn receive(&mut self, reply: &[u8]) -> Result<Step, Error> {
+        let text = word(reply).1;
+        match (self.awaiting, status(reply)) {
+            (Awaiting::Greeting, b"+OK") if self.knobs.ask => Ok(self.send_capa()),
+            (Awaiting::Greeting, b"+OK") | (Awaiting::Capa, b"-ERR") => Ok(self.send_stls()),
+            (Awaiting::Greeting, b"-ERR") => Err(Error::Closing(refusal(text))),
+            (Awaiting::Capa, b"+OK") => {
+                let lists = lines(reply).skip(1).any(|line| word(line).0.eq_ignore_ascii_case(b"STLS"));
+                self.advertised = Some(lists);
+                Ok(if lists || self.knobs.insist { self.send_stls() } else { Step::Decline(Reason::NotAdvertised) })
+            }
+            (Awaiting::Stls, b"+OK") => Ok(Step::Upgrade),
+            (Awaiting::Stls, b"-ERR") => Ok(Step::Decline(Reason::Refused(refusal(text)))),
+            _ => Err(Error::unexpected(reply)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Greeting => "greeting",
-            Awaiting::Capa | Awaiting::CapaList => "CAPA",
+            Awaiting::Capa => "CAPA",
             Awaiting::Stls => "STLS",
         }
     }
@@ -127,4 +104,16 @@ impl Dialogue for Pop3 {
     fn advertised(&self) -> Option<bool> {
         self.advertised
     }
+}
+
+/// The status of a reply: the first word of its first line.
+fn status(reply: &[u8]) -> &[u8] {
+    word(lines(reply).next().unwrap_or_default()).0
+}
+
+fn refusal(text: &[u8]) -> Reply {
+    // RFC 3206 §4 and RFC 2449 §8.1: the response codes of conditions that pass.
+    let temporary =
+        [&b"[SYS/TEMP]"[..], b"[IN-USE]", b"[LOGIN-DELAY]"].iter().any(|code| word(text).0.eq_ignore_ascii_case(code));
+    Reply { code: Code::Word("-ERR"), text: Text::new(text), temporary }
 }

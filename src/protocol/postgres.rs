@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `N` says that the server does not offer TLS; it then waits for a StartupMessage in the clear. `E` begins an
-//! ErrorResponse, from a server that is older than SSLRequest or could not start a process; the server hangs up behind it.
+//! ErrorResponse, from a server that is older than SSLRequest, or a text up to NUL, from one that could not start a process.
+//! The server hangs up behind either.
 //!
 //! The answer is one byte, and nothing may stand behind it: what does was injected (CVE-2021-23222), and the negotiation
 //! fails. So the text of an ErrorResponse is as untrusted as all that comes before TLS; clients that showed it as it came
@@ -15,13 +16,11 @@
 //! After TLS the client speaks first, with its StartupMessage. Since version 17 a server also takes TLS from the first byte
 //! on, without SSLRequest, if the client offers the application protocol `postgresql`: see [`Postgres::direct`].
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
-use crate::wire::{Excerpt, Packet};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text, Tls};
-
-/// The least and most that the length of an ErrorResponse may be, itself included; the most is what libpq takes.
-const LENGTHS: core::ops::RangeInclusive<u32> = 5..=30_000;
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text, Tls};
 
 /// The dialogue of a PostgreSQL client.
 ///
@@ -30,9 +29,6 @@ const LENGTHS: core::ops::RangeInclusive<u32> = 5..=30_000;
 #[derive(Debug, Default)]
 pub struct Postgres {
     direct: bool,
-    /// Whether the answer began with `E`.
-    is_error: bool,
-    error: Packet<5, 256>,
     advertised: Option<bool>,
 }
 
@@ -47,20 +43,6 @@ impl Postgres {
     pub fn direct() -> Self {
         Self { direct: true, ..Self::default() }
     }
-
-    /// Takes a whole ErrorResponse: fields of a letter and a string, each ended by NUL, and one more NUL.
-    fn error(&self) -> Error {
-        let mut text = Excerpt::<{ Text::MOST }>::new();
-        for field in self.error.body().split(|&byte| byte == 0) {
-            if let [b'S' | b'C' | b'M', value @ ..] = field {
-                if !text.as_bytes().is_empty() {
-                    text.push(b' ');
-                }
-                text.extend(value);
-            }
-        }
-        Error::Closing(Reply { code: Code::Word("E"), text: Text::new(text.as_bytes()), temporary: false })
-    }
 }
 
 impl Dialogue for Postgres {
@@ -68,25 +50,35 @@ impl Dialogue for Postgres {
         if self.direct { Step::Upgrade } else { Step::Send(Bytes::from_static(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")) }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        match byte {
-            _ if self.is_error => {}
-            b'S' => {
-                self.advertised = Some(true);
-                return Ok(Step::Upgrade);
-            }
-            b'N' => {
-                self.advertised = Some(false);
-                return Ok(Step::Decline(Reason::NotAdvertised));
-            }
-            b'E' => self.is_error = true,
-            _ => return Err(Error::Unexpected(Text::new(&[byte]))),
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        match *begun {
+            [] => Frame::Exactly(1),
+            [b'E'] => Frame::Exactly(4),
+            [b'E', a, b, c, d] => match u32::from_be_bytes([a, b, c, d]) {
+                // No length, but the beginning of a text.
+                _ if is_text(begun) => Frame::Until(0),
+                // It counts itself, and there is at least the last NUL.
+                0..=4 => Frame::Unexpected,
+                length => Frame::Exactly(length - 4),
+            },
+            _ => Frame::Whole,
         }
-        let length = |header: &[u8; 5]| {
-            let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
-            if LENGTHS.contains(&length) { Ok(length - 4) } else { Err(Error::Unexpected(Text::new(header))) }
-        };
-        if self.error.push(byte, length)? { Err(self.error()) } else { Ok(Step::More) }
+    }
+
+    fn receive(&mut self, answer: &[u8]) -> Result<Step, Error> {
+        match answer {
+            b"S" => {
+                self.advertised = Some(true);
+                Ok(Step::Upgrade)
+            }
+            b"N" => {
+                self.advertised = Some(false);
+                Ok(Step::Decline(Reason::NotAdvertised))
+            }
+            [b'E', text @ .., 0] if is_text(answer) => Err(Error::Closing(reply(text.trim_ascii_end()))),
+            [b'E', _, _, _, _, fields @ ..] => Err(Error::Closing(error(fields))),
+            _ => Err(Error::unexpected(answer)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
@@ -100,4 +92,21 @@ impl Dialogue for Postgres {
     fn tls(&self) -> Tls {
         Tls { alpn: Some(b"postgresql"), framing: None }
     }
+}
+
+/// An ErrorResponse: fields of a letter and a string, each ended by NUL, and one more NUL.
+fn error(fields: &[u8]) -> Reply {
+    let fields = fields.split(|&byte| byte == 0);
+    let told = fields.filter_map(|field| if let [b'S' | b'C' | b'M', value @ ..] = field { Some(value) } else { None });
+    let text = told.collect::<Vec<_>>().join(&b' ');
+    reply(&text)
+}
+
+fn reply(text: &[u8]) -> Reply {
+    Reply { code: Code::Word("E"), text: Text::new(text), temporary: false }
+}
+
+/// Whether an error is a text from its first byte on. A length of the same bytes would be that of half a gigabyte.
+fn is_text(error: &[u8]) -> bool {
+    error.iter().take(5).all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -15,8 +15,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::Packet;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::wire::packet;
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 const SSL: u32 = 1;
 const HYBRID: u32 = 2;
@@ -33,7 +33,6 @@ pub struct Rdp {
     request: &'static [u8],
     requested: u32,
     selected: Option<u32>,
-    confirm: Packet<4, 15>,
     advertised: Option<bool>,
 }
 
@@ -49,27 +48,12 @@ impl Rdp {
     }
 
     fn with(requested: u32, request: &'static [u8]) -> Self {
-        Self { request, requested, selected: None, confirm: Packet::new(), advertised: None }
+        Self { request, requested, selected: None, advertised: None }
     }
 
     /// The protocol that the server selected, once it has: 1, PROTOCOL_SSL, or 2, PROTOCOL_HYBRID.
     pub fn selected(&self) -> Option<u32> {
         self.selected
-    }
-
-    /// Takes the whole connection confirm.
-    fn confirm(&mut self) -> Result<Step, Error> {
-        let (kind, value) = negotiation(self.confirm.body()).ok_or_else(|| self.confirm.unexpected())?;
-        self.advertised = Some(kind == RESPONSE && value != 0);
-        match (kind, value) {
-            (RESPONSE, 0) => Ok(Step::Decline(Reason::NotAdvertised)),
-            (RESPONSE, SSL | HYBRID) if value & self.requested != 0 => {
-                self.selected = Some(value);
-                Ok(Step::Upgrade)
-            }
-            (FAILURE, _) => Ok(Step::Decline(Reason::Refused(refusal(value)))),
-            _ => Err(self.confirm.unexpected()),
-        }
     }
 }
 
@@ -84,12 +68,22 @@ impl Dialogue for Rdp {
         Step::Send(Bytes::from_static(self.request))
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        let whole = self.confirm.push(byte, |header| match *header {
-            [3, _, 0, length @ (11 | 19)] => Ok(u32::from(length) - 4),
-            _ => Err(Error::Unexpected(Text::new(header))),
-        })?;
-        if whole { self.confirm() } else { Ok(Step::More) }
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        packet::frame(begun, length)
+    }
+
+    fn receive(&mut self, confirm: &[u8]) -> Result<Step, Error> {
+        let (kind, value) = negotiation(confirm).ok_or_else(|| Error::unexpected(confirm))?;
+        self.advertised = Some(kind == RESPONSE && value != 0);
+        match (kind, value) {
+            (RESPONSE, 0) => Ok(Step::Decline(Reason::NotAdvertised)),
+            (RESPONSE, SSL | HYBRID) if value & self.requested != 0 => {
+                self.selected = Some(value);
+                Ok(Step::Upgrade)
+            }
+            (FAILURE, _) => Ok(Step::Decline(Reason::Refused(refusal(value)))),
+            _ => Err(Error::unexpected(confirm)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
@@ -101,12 +95,18 @@ impl Dialogue for Rdp {
     }
 }
 
+/// How much stands behind the TPKT header of a connection confirm.
+fn length(header: &[u8; 4]) -> Option<u32> {
+    let [3, _, 0, length @ (11 | 19)] = *header else { return None };
+    Some(u32::from(length) - 4)
+}
+
 /// What kind of negotiation a connection confirm has, and its value. None at all is the selection of 0.
 fn negotiation(confirm: &[u8]) -> Option<(u8, u32)> {
     match confirm {
-        // X.224: the length of what follows, the code, two references, the class.
-        [6, 0xd0, _, _, _, _, 0] => Some((RESPONSE, 0)),
-        [14, 0xd0, _, _, _, _, 0, kind @ (RESPONSE | FAILURE), _flags, 8, 0, a, b, c, d] => {
+        // Behind the TPKT header, X.224: the length of what follows, the code, two references, the class.
+        [_, _, _, _, 6, 0xd0, _, _, _, _, 0] => Some((RESPONSE, 0)),
+        [_, _, _, _, 14, 0xd0, _, _, _, _, 0, kind @ (RESPONSE | FAILURE), _flags, 8, 0, a, b, c, d] => {
             Some((*kind, u32::from_le_bytes([*a, *b, *c, *d])))
         }
         _ => None,

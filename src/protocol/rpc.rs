@@ -12,13 +12,14 @@
 //! `sunrpc` (RFC 9289 §5). The xid may be used again.
 
 use alloc::vec::Vec;
+
 use bytes::Bytes;
 
-use crate::wire::{Excerpt, Packet};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text, Tls};
+use crate::wire::packet;
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text, Tls};
 
 /// The most that a reply may have: the fields, and a verifier of 400 bytes (RFC 5531 §8.2).
-const MOST: u32 = 40 + 400;
+const MOST: usize = 40 + 400;
 const NFS: u32 = 100_003;
 
 /// The dialogue of an RPC client.
@@ -29,10 +30,8 @@ const NFS: u32 = 100_003;
 pub struct Rpc {
     request: Bytes,
     xid: u32,
-    fragment: Packet<4, 64>,
-    record: Excerpt<64>,
-    /// How long the record is with this fragment.
-    length: u32,
+    /// The fragments ahead of the last.
+    record: Vec<u8>,
     advertised: Option<bool>,
 }
 
@@ -44,31 +43,41 @@ impl Rpc {
     pub fn new(xid: u32, program: u32, version: u32) -> Self {
         let words = [0x8000_0028, xid, 0, 2, program, version, 0, 7, 0, 0, 0];
         let request = words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect::<Vec<u8>>();
-        Self {
-            request: Bytes::from(request),
-            xid,
-            fragment: Packet::new(),
-            record: Excerpt::new(),
-            length: 0,
-            advertised: None,
-        }
+        Self { request: Bytes::from(request), xid, record: Vec::new(), advertised: None }
     }
 
     /// A client of NFS version 4. See [`new`](Self::new).
     pub fn nfs(xid: u32) -> Self {
         Self::new(xid, NFS, 4)
     }
+}
 
-    /// Takes a whole record.
-    fn record(&mut self) -> Result<Step, Error> {
-        let mut words = [0; 16];
-        for (word, bytes) in words.iter_mut().zip(self.record.as_bytes().chunks_exact(4)) {
-            *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+impl Dialogue for Rpc {
+    fn open(&mut self) -> Step {
+        Step::Send(core::mem::take(&mut self.request))
+    }
+
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        packet::frame(begun, |header: &[u8; 4]| {
+            let length = u32::from_be_bytes(*header) & 0x7fff_ffff;
+            (length as usize <= MOST - self.record.len()).then_some(length)
+        })
+    }
+
+    fn receive(&mut self, fragment: &[u8]) -> Result<Step, Error> {
+        let [header, _, _, _, fragment @ ..] = fragment else { return Err(Error::unexpected(fragment)) };
+        if header & 0x80 == 0 {
+            self.record.extend_from_slice(fragment);
+            return Ok(Step::Next);
         }
+        let record = if self.record.is_empty() { fragment } else { &[&self.record, fragment].concat() };
+        let mut words = [0; 10];
+        let (whole, rest) = record.as_chunks::<4>();
+        let words =
+            words.get_mut(..whole.len()).filter(|_| rest.is_empty()).ok_or_else(|| Error::unexpected(record))?;
+        words.iter_mut().zip(whole).for_each(|(word, bytes)| *word = u32::from_be_bytes(*bytes));
         let (xid, starttls) = (self.xid, [u32::from_be_bytes(*b"STAR"), u32::from_be_bytes(*b"TTLS")]);
-        // The words of the record; behind them there are none.
-        let reply = words.get(..self.length as usize / 4).filter(|_| self.length.is_multiple_of(4)).unwrap_or_default();
-        let (offered, status) = match *reply {
+        let (offered, status) = match *words {
             // REPLY, MSG_ACCEPTED, the verifier, accept_stat, and with PROG_MISMATCH the versions that there are.
             [id, 1, 0, 0, 8, a, b, status @ (0 | 1 | 3..)] if id == xid && [a, b] == starttls => {
                 (true, accepted(status))
@@ -79,36 +88,13 @@ impl Rpc {
             // REPLY, MSG_DENIED, RPC_MISMATCH or AUTH_ERROR.
             [id, 1, 1, 0, _, _] if id == xid => (false, Code::Named(0, "RPC_MISMATCH")),
             [id, 1, 1, 1, status] if id == xid => (false, denied(status)),
-            _ => return Err(Error::Unexpected(Text::new(self.record.as_bytes()))),
+            _ => return Err(Error::unexpected(record)),
         };
         self.advertised = Some(offered);
         match (offered, status) {
             (true, Code::Named(0, "SUCCESS")) => Ok(Step::Upgrade),
             (false, Code::Named(0, "SUCCESS")) => Ok(Step::Decline(Reason::NotAdvertised)),
             (_, code) => Ok(Step::Decline(Reason::Refused(Reply { code, text: Text::new(b""), temporary: false }))),
-        }
-    }
-}
-
-impl Dialogue for Rpc {
-    fn open(&mut self) -> Step {
-        Step::Send(core::mem::take(&mut self.request))
-    }
-
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        let length = &mut self.length;
-        let whole = self.fragment.push(byte, |header| {
-            let fragment = u32::from_be_bytes(*header) & 0x7fff_ffff;
-            *length = length.saturating_add(fragment);
-            if *length <= MOST { Ok(fragment) } else { Err(Error::Unexpected(Text::new(header))) }
-        })?;
-        if !whole {
-            return Ok(Step::More);
-        }
-        self.record.extend(self.fragment.body());
-        match self.fragment.header() {
-            Some([0x80..=0xff, ..]) => self.record(),
-            _ => Ok(Step::Next),
         }
     }
 

@@ -7,7 +7,6 @@ use core::str::FromStr;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::wire::Line;
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// A dialogue read from a text: what to send, and which lines to expect.
@@ -37,7 +36,7 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 /// - `refuse "…"` takes a line that begins so for a refusal, and `skip "…"` passes over one. Both stand before the
 ///   `expect` that they belong to. The first of these that fits a line counts; a line that fits none is an error.
 ///
-/// One that ends in `\n` has to be the whole line. Lines end in CR LF or LF, of which at most 224 bytes are looked at.
+/// One that ends in `\n` has to be the whole line. Lines end in CR LF or LF.
 /// Escapes are `\r`, `\n`, `\t`, `\"`, `\\` and `\xNN`. Empty lines do not count, nor does `#` and what is behind it
 /// at the start of a line, nor anything behind the closing quote.
 #[derive(Debug)]
@@ -45,7 +44,6 @@ pub struct Script {
     moves: Box<[Move]>,
     /// Which of them is next.
     at: usize,
-    line: Line,
 }
 
 /// The most moves of a script, and the most bytes of each.
@@ -134,7 +132,7 @@ impl FromStr for Script {
             Some(Move::Line(Verb::Refuse | Verb::Skip, _)) => {
                 Err(InvalidScript { line: last, error: ScriptError::NothingExpected })
             }
-            Some(_) => Ok(Self { moves: moves.into(), at: 0, line: Line::default() }),
+            Some(_) => Ok(Self { moves: moves.into(), at: 0 }),
         }
     }
 }
@@ -203,10 +201,14 @@ impl Script {
         self.at += 1;
         Some(if self.at == self.moves.len() { Step::SendThenUpgrade(request) } else { Step::Send(request) })
     }
+}
 
-    /// Takes a whole line.
-    fn line(&mut self) -> Result<Step, Error> {
-        let line = self.line.head();
+impl Dialogue for Script {
+    fn open(&mut self) -> Step {
+        self.next().unwrap_or(Step::More)
+    }
+
+    fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
         for (ahead, candidate) in self.moves[self.at..].iter().enumerate() {
             let Move::Line(verb, text) = candidate else { break };
             match verb {
@@ -224,28 +226,10 @@ impl Script {
                 Verb::Skip | Verb::Refuse => {}
             }
         }
-        Err(Error::Unexpected(Text::new(line)))
-    }
-}
-
-impl Dialogue for Script {
-    fn open(&mut self) -> Step {
-        self.next().unwrap_or(Step::More)
-    }
-
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        if self.line.push(byte) { self.line() } else { Ok(Step::More) }
-    }
-
-    fn skim(&mut self, input: &[u8]) -> usize {
-        self.line.skim(input)
+        Err(Error::unexpected(line))
     }
 
     fn awaiting(&self) -> &'static str {
         "a line that the script expects"
-    }
-
-    fn advertised(&self) -> Option<bool> {
-        None
     }
 }

@@ -25,7 +25,6 @@ pub(super) enum Status {
 
 /// Whom a response is for, its status, and all that stands behind the tag. The tag is `None` while no command is
 /// outstanding.
-#[inline(always)]
 pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[u8]>) -> (Origin, Status, &'a [u8]) {
     let (origin, response) = if let Some(response) = line.strip_prefix(b"* ") {
         (Origin::Untagged, response)

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use super::{Knobs, Start};
 use crate::wire::Excerpt;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step};
 
 const IAC: u8 = 255;
 const DONT: u8 = 254;
@@ -77,9 +77,9 @@ impl Telnet {
         Self { knobs, ..self }
     }
 
-    fn send_will(&mut self) -> Bytes {
+    fn send_will(&mut self) -> Step {
         self.awaiting = Awaiting::Follows;
-        Bytes::from_static(&[IAC, WILL, START_TLS, IAC, SB, START_TLS, FOLLOWS, IAC, SE])
+        Step::Send(Bytes::from_static(&[IAC, WILL, START_TLS, IAC, SB, START_TLS, FOLLOWS, IAC, SE]))
     }
 
     /// Takes a whole command.
@@ -87,7 +87,7 @@ impl Telnet {
         match (self.awaiting, self.command.as_bytes()) {
             (Awaiting::Offer, [IAC, DO, START_TLS]) => {
                 self.advertised = Some(true);
-                Ok(Step::Send(self.send_will()))
+                Ok(self.send_will())
             }
             (Awaiting::Follows, [IAC, DO, START_TLS]) => Ok(Step::Next),
             (Awaiting::Follows, [IAC, SB, START_TLS, FOLLOWS, IAC, SE]) => Ok(Step::Upgrade),
@@ -100,23 +100,28 @@ impl Telnet {
     }
 
     fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.command.as_bytes()))
+        Error::unexpected(self.command.as_bytes())
     }
 }
 
 fn refusal(verb: &'static str) -> Reply {
-    Reply { code: Code::Word(verb), text: Text::new(b"START_TLS"), temporary: false }
+    Reply { code: Code::Word(verb), text: crate::Text::new(b"START_TLS"), temporary: false }
 }
 
 impl Dialogue for Telnet {
     fn open(&mut self) -> Step {
         match self.knobs.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting | Start::Command => Step::Send(self.send_will()),
+            Start::AfterGreeting | Start::Command => self.send_will(),
         }
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
+    fn frame(&self, _: &[u8], last: Part<'_>) -> Frame {
+        Frame::byte(last)
+    }
+
+    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+        let byte = unit[0];
         if let Within::Nothing = self.within {
             self.command.clear();
         }

@@ -22,10 +22,11 @@
 //! the client with X509Plain and X509Ident (a name). With X509None the server sends the security result. See
 //! [`Vnc::subtype`]. The version goes on to hold; nothing is said again.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
-use crate::wire::{Excerpt, Packet};
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 const VENCRYPT: u8 = 19;
 
@@ -54,29 +55,18 @@ pub enum Subtype {
 pub struct Vnc {
     wanted: &'static [Subtype],
     chosen: Option<Subtype>,
-    /// The known ones among the subtypes that the server listed: one a bit, from 256 on.
-    listed: u16,
     awaiting: Awaiting,
-    /// The beginning of the reply as it came.
-    reply: Excerpt<32>,
-    reason: Packet<4, 200>,
     advertised: Option<bool>,
 }
 
-/// What the next byte belongs to.
+/// The reply that is awaited.
 #[derive(Clone, Copy, Debug)]
 enum Awaiting {
     Version,
-    TypeCount,
-    /// This many security types are still to come.
-    Types(u8),
-    Reason,
+    Types,
     /// The version of VeNCrypt.
     VeNCrypt,
-    VersionAck,
-    SubtypeCount,
-    /// This many bytes of subtypes are still to come; the last four are a subtype.
-    Subtypes(u16, [u8; 4]),
+    Subtypes,
     SubtypeAck,
 }
 
@@ -89,15 +79,7 @@ impl Vnc {
 
     /// A client that takes the first of these subtypes that the server lists, and no other.
     pub fn preferring(wanted: &'static [Subtype]) -> Self {
-        Self {
-            wanted,
-            chosen: None,
-            listed: 0,
-            awaiting: Awaiting::Version,
-            reply: Excerpt::new(),
-            reason: Packet::new(),
-            advertised: None,
-        }
+        Self { wanted, chosen: None, awaiting: Awaiting::Version, advertised: None }
     }
 
     /// How the user is to be authenticated within TLS: what was chosen of the server's list, once it has been.
@@ -106,69 +88,8 @@ impl Vnc {
         self.chosen
     }
 
-    /// Takes the server's version, `RFB 003.008`.
-    fn version(&mut self) -> Result<Step, Error> {
-        let version = match self.reply.as_bytes() {
-            [b'R', b'F', b'B', b' ', version @ .., b'\n'] => number(version),
-            _ => None,
-        };
-        let request: &[u8] = match version.ok_or_else(|| self.unexpected())? {
-            ..3_007 => return Ok(self.decline()),
-            3_007 => b"RFB 003.007\n",
-            3_008.. => b"RFB 003.008\n",
-        };
-        Ok(self.send(Awaiting::TypeCount, request))
-    }
-
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        self.awaiting = match (self.awaiting, byte) {
-            (Awaiting::Version, b'\n') => return self.version(),
-            (Awaiting::Version, _) if self.reply.as_bytes().len() < 12 => Awaiting::Version,
-            (Awaiting::Version, _) => return Err(self.unexpected()),
-            (Awaiting::TypeCount, 0) => Awaiting::Reason,
-            (Awaiting::TypeCount, count) => Awaiting::Types(count),
-            (Awaiting::Types(left), _) => {
-                *self.advertised.get_or_insert(false) |= byte == VENCRYPT;
-                match (left, self.advertised) {
-                    (1, Some(true)) => return Ok(self.send(Awaiting::VeNCrypt, &[VENCRYPT])),
-                    (1, _) => return Ok(self.decline()),
-                    _ => Awaiting::Types(left - 1),
-                }
-            }
-            (Awaiting::Reason, _) => {
-                if self.reason.push(byte, |length| Ok(u32::from_be_bytes(*length)))? {
-                    return Err(closing(0, "no security types", self.reason.body()));
-                }
-                Awaiting::Reason
-            }
-            (Awaiting::VeNCrypt, _) => match self.reply.as_bytes() {
-                [_] => Awaiting::VeNCrypt,
-                [0, 2..=0xff] | [1..=0xff, _] => return Ok(self.send(Awaiting::VersionAck, b"\x00\x02")),
-                _ => return Err(self.unexpected()),
-            },
-            (Awaiting::VersionAck, 0) => Awaiting::SubtypeCount,
-            (Awaiting::VersionAck, _) => return Err(closing(byte, "VeNCrypt 0.2 rejected", b"")),
-            (Awaiting::SubtypeCount, 0) => return Ok(self.choose()),
-            (Awaiting::SubtypeCount, count) => Awaiting::Subtypes(u16::from(count) * 4, [0; 4]),
-            (Awaiting::Subtypes(left, [_, b, c, d]), _) => {
-                let last = [b, c, d, byte];
-                if left % 4 == 1 {
-                    self.list(u32::from_be_bytes(last));
-                }
-                if left == 1 {
-                    return Ok(self.choose());
-                }
-                Awaiting::Subtypes(left - 1, last)
-            }
-            (Awaiting::SubtypeAck, 1) => return Ok(Step::Upgrade),
-            (Awaiting::SubtypeAck, _) => return Err(closing(byte, "subtype rejected", b"")),
-        };
-        Ok(Step::More)
-    }
-
     fn send(&mut self, awaiting: Awaiting, request: &'static [u8]) -> Step {
         self.awaiting = awaiting;
-        self.reply.clear();
         Step::Send(Bytes::from_static(request))
     }
 
@@ -177,34 +98,20 @@ impl Vnc {
         Step::Decline(Reason::NotAdvertised)
     }
 
-    /// Notes a subtype of the server's list.
-    fn list(&mut self, subtype: u32) {
-        if let Some(bit @ 0..16) = subtype.checked_sub(256) {
-            self.listed |= 1 << bit;
-        }
-    }
-
-    /// Chooses, when the list is whole.
-    fn choose(&mut self) -> Step {
-        let listed = |subtype: &&Subtype| self.listed & 1 << (subtype.request()[3]) != 0;
-        self.chosen = self.wanted.iter().find(listed).copied();
+    /// Chooses from the list of subtypes, four bytes each.
+    fn choose(&mut self, list: &[u8]) -> Step {
+        let listed = |number: &[u8; 4]| list.as_chunks().0.contains(number);
+        self.chosen = self.wanted.iter().copied().find(|subtype| listed(subtype.request()));
         match self.chosen {
             Some(subtype) => self.send(Awaiting::SubtypeAck, subtype.request()),
             None => {
-                let mut text = Excerpt::<128>::new();
-                let names = NAMES.iter().enumerate().filter(|(bit, _)| self.listed & 1 << bit != 0);
-                for (count, (_, name)) in names.enumerate() {
-                    text.extend(if count > 0 { b" " } else { b"" });
-                    text.extend(name.as_bytes());
-                }
+                let names = NAMES.iter().zip(0..).filter(|(_, number)| listed(&[0, 0, 1, *number]));
+                let names = names.map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
                 let code = Code::Word("no wanted subtype among");
-                Step::Decline(Reason::Refused(Reply { code, text: Text::new(text.as_bytes()), temporary: false }))
+                let reply = Reply { code, text: Text::new(names.as_bytes()), temporary: false };
+                Step::Decline(Reason::Refused(reply))
             }
         }
-    }
-
-    fn unexpected(&self) -> Error {
-        Error::Unexpected(Text::new(self.reply.as_bytes()))
     }
 }
 
@@ -219,17 +126,52 @@ impl Dialogue for Vnc {
         Step::More
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        self.reply.push(byte);
-        self.receive(byte)
+    fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
+        match (self.awaiting, begun) {
+            // One by one, since it may be anything that ends sooner.
+            (Awaiting::Version, [.., b'\n']) => Frame::Whole,
+            (Awaiting::Version, _) if begun.len() < 12 => Frame::Exactly(1),
+            (Awaiting::Version, _) => Frame::Unexpected,
+            (Awaiting::VeNCrypt, []) => Frame::Exactly(2),
+            (Awaiting::Types | Awaiting::Subtypes | Awaiting::SubtypeAck, []) => Frame::Exactly(1),
+            // No types, but a reason and its length.
+            (Awaiting::Types, [0]) => Frame::Exactly(4),
+            (Awaiting::Types, [0, a, b, c, d]) => Frame::body(u32::from_be_bytes([*a, *b, *c, *d])),
+            (Awaiting::Types, [count]) => Frame::body(u32::from(*count)),
+            (Awaiting::Subtypes, [0]) => Frame::Exactly(1),
+            (Awaiting::Subtypes, [0, count]) => Frame::body(u32::from(*count) * 4),
+            _ => Frame::Whole,
+        }
+    }
+
+    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+        match (self.awaiting, unit) {
+            (Awaiting::Version, unit) => match number(unit).ok_or_else(|| Error::unexpected(unit))? {
+                ..3_007 => Ok(self.decline()),
+                3_007 => Ok(self.send(Awaiting::Types, b"RFB 003.007\n")),
+                3_008.. => Ok(self.send(Awaiting::Types, b"RFB 003.008\n")),
+            },
+            (Awaiting::Types, [0, _, _, _, _, reason @ ..]) => Err(closing(0, "no security types", reason)),
+            (Awaiting::Types, [_, types @ ..]) if types.contains(&VENCRYPT) => {
+                self.advertised = Some(true);
+                Ok(self.send(Awaiting::VeNCrypt, &[VENCRYPT]))
+            }
+            (Awaiting::Types, _) => Ok(self.decline()),
+            (Awaiting::VeNCrypt, [0, 2..=0xff] | [1..=0xff, _]) => Ok(self.send(Awaiting::Subtypes, b"\x00\x02")),
+            (Awaiting::Subtypes, [0, _, list @ ..]) => Ok(self.choose(list)),
+            (Awaiting::Subtypes, [code, ..]) => Err(closing(*code, "VeNCrypt 0.2 rejected", b"")),
+            (Awaiting::SubtypeAck, [1]) => Ok(Step::Upgrade),
+            (Awaiting::SubtypeAck, [code, ..]) => Err(closing(*code, "subtype rejected", b"")),
+            _ => Err(Error::unexpected(unit)),
+        }
     }
 
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Version => "greeting",
-            Awaiting::TypeCount | Awaiting::Types(_) | Awaiting::Reason => "ProtocolVersion",
+            Awaiting::Types => "ProtocolVersion",
             Awaiting::VeNCrypt => "VeNCrypt",
-            Awaiting::VersionAck | Awaiting::SubtypeCount | Awaiting::Subtypes(..) => "VeNCrypt 0.2",
+            Awaiting::Subtypes => "VeNCrypt 0.2",
             Awaiting::SubtypeAck => "subtype",
         }
     }
@@ -272,12 +214,9 @@ fn closing(code: u8, name: &'static str, text: &[u8]) -> Error {
     Error::Closing(Reply { code: Code::Named(code.into(), name), text: Text::new(text), temporary: false })
 }
 
-/// `003.008` as 3,008.
+/// `RFB 003.008` and a line feed as 3,008.
 fn number(version: &[u8]) -> Option<u32> {
-    let [a, b, c, b'.', d, e, f] = version else { return None };
-    let digits = [a, b, c, d, e, f];
-    digits
-        .iter()
-        .all(|digit| digit.is_ascii_digit())
-        .then(|| digits.iter().fold(0, |number, digit| number * 10 + u32::from(**digit - b'0')))
+    let [b'R', b'F', b'B', b' ', a, b, c, b'.', d, e, f, b'\n'] = version else { return None };
+    let digits = [a, b, c, d, e, f].map(|digit| digit.is_ascii_digit().then(|| u32::from(digit - b'0')));
+    digits.into_iter().try_fold(0, |number, digit| Some(number * 10 + digit?))
 }

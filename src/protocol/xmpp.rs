@@ -25,7 +25,7 @@ use rxml::{AttrMap, Event, Options, Parse, Parser, QName, WithOptions};
 
 use super::{Knobs, Start, host};
 use crate::wire::Excerpt;
-use crate::{Code, Dialogue, Error, InvalidName, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Frame, InvalidName, Limit, Part, Reason, Reply, Step, Text};
 
 const STREAMS: &str = "http://etherx.jabber.org/streams";
 const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
@@ -33,6 +33,9 @@ const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 
 /// The longest name or attribute value. A domain has at most 1,023 bytes (RFC 7622 §3.2).
 const LONGEST_TOKEN: usize = 1024;
+
+/// The longest tag. What the parser holds of its attributes is twenty times as much.
+const LONGEST_TAG: u16 = 4096;
 
 /// How deep elements may be nested. Features are nested to a depth of five.
 const DEEPEST: u8 = 16;
@@ -55,6 +58,8 @@ pub struct Xmpp {
     open: Open,
     /// What has arrived since the header of the stream, or the last feature.
     said: Excerpt<128>,
+    /// How many bytes of a tag have arrived.
+    tag: u16,
     condition: &'static str,
     text: Excerpt<128>,
     required: bool,
@@ -118,6 +123,7 @@ impl Xmpp {
             depth: 0,
             open: Open::Nothing,
             said: Excerpt::new(),
+            tag: 0,
             condition: "error",
             text: Excerpt::new(),
             required: false,
@@ -267,14 +273,24 @@ impl Dialogue for Xmpp {
         Step::Send(self.send_starttls())
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        self.said.push(byte);
-        let mut rest = &[byte][..];
+    fn frame(&self, _: &[u8], last: Part<'_>) -> Frame {
+        Frame::byte(last)
+    }
+
+    fn receive(&mut self, mut byte: &[u8]) -> Result<Step, Error> {
+        self.said.extend(byte);
+        self.tag += 1;
+        if self.tag > LONGEST_TAG {
+            return Err(Error::Limit(Limit::Line));
+        }
         let mut step = Step::More;
-        // A byte may end two things, as in `<proceed/>`. The first never leads anywhere.
+        // A byte may end two things, as that of `<proceed/>` does. The first never leads anywhere.
         loop {
-            match self.parser.parse(&mut rest, false) {
-                Ok(Some(event)) => step = self.event(&event)?,
+            match self.parser.parse(&mut byte, false) {
+                Ok(Some(event)) => {
+                    self.tag = 0;
+                    step = self.event(&event)?;
+                }
                 Err(EndOrError::NeedMoreData) => break,
                 Ok(None) | Err(EndOrError::Error(_)) => return Err(self.unexpected()),
             }

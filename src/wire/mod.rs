@@ -1,15 +1,8 @@
-//! The scanners that several protocols share.
+//! What several protocols are made of.
 
-mod ber;
-mod http;
-mod json;
-mod line;
-mod literal;
-mod packet;
+pub mod ber;
+mod excerpt;
+pub mod json;
+pub mod packet;
 
-pub use ber::{Ber, Part};
-pub use http::{HeadPart, ResponseHead};
-pub use json::Json;
-pub use line::{Excerpt, Line, Lines, find};
-pub use literal::{Literals, LongLine, Piece, Progress};
-pub use packet::Packet;
+pub use excerpt::Excerpt;

@@ -1,74 +1,22 @@
-//! Packets that tell their length.
+//! Packets: what they begin with, and the length in their header.
 
-use super::Excerpt;
-use crate::{Error, Text};
+use crate::Frame;
 
-/// A packet as it arrives: a header of `H` bytes, and the body whose length it tells, of which the first `N` bytes are
-/// kept.
-#[derive(Clone, Debug)]
-pub struct Packet<const H: usize, const N: usize> {
-    header: Excerpt<H>,
-    body: Excerpt<N>,
-    /// How many bytes of the body are still to come.
-    left: u32,
-    ended: bool,
-}
-
-impl<const H: usize, const N: usize> Packet<H, N> {
-    /// None of it has arrived.
-    pub const fn new() -> Self {
-        Self { header: Excerpt::new(), body: Excerpt::new(), left: 0, ended: false }
-    }
-
-    /// Takes the next byte, and says whether it ended the packet. The byte after a packet's end begins the next packet.
-    ///
-    /// `length` is asked once for the length of the body, in bytes, when the header is whole.
-    ///
-    /// # Errors
-    /// Those of `length`.
-    pub fn push(&mut self, byte: u8, length: impl FnOnce(&[u8; H]) -> Result<u32, Error>) -> Result<bool, Error> {
-        if self.ended {
-            *self = Self::new();
-        }
-        if self.header.as_bytes().len() < H {
-            self.header.push(byte);
-            match self.header() {
-                Some(header) => self.left = length(header)?,
-                None => return Ok(false),
-            }
-        } else {
-            self.body.push(byte);
-            self.left -= 1;
-        }
-        self.ended = self.left == 0;
-        Ok(self.ended)
-    }
-
-    /// Whether the next byte is one of the body.
-    pub fn within_body(&self) -> bool {
-        !self.ended && self.header().is_some()
-    }
-
-    /// The error that a packet is that the protocol does not allow here: the first 64 bytes of it.
-    pub fn unexpected(&self) -> Error {
-        let mut packet = Excerpt::<64>::of(self.header.as_bytes());
-        packet.extend(self.body.as_bytes());
-        Error::Unexpected(Text::new(packet.as_bytes()))
-    }
-
-    /// The header, once it is whole.
-    pub fn header(&self) -> Option<&[u8; H]> {
-        self.header.as_bytes().try_into().ok()
-    }
-
-    /// The beginning of the body.
-    pub fn body(&self) -> &[u8] {
-        self.body.as_bytes()
+/// How a unit goes on that begins with one of these, or `None` once it has. The bytes are asked for one by one, so that the
+/// first that is wrong is refused at once.
+pub fn magic(begun: &[u8], known: &[&[u8]]) -> Option<Frame> {
+    match () {
+        () if known.iter().any(|magic| begun.starts_with(magic)) => None,
+        () if known.iter().any(|magic| magic.starts_with(begun)) => Some(Frame::Exactly(1)),
+        () => Some(Frame::Unexpected),
     }
 }
 
-impl<const H: usize, const N: usize> Default for Packet<H, N> {
-    fn default() -> Self {
-        Self::new()
+/// How a packet goes on. `length` reads the length of the body from a header; `None` if there is no such header.
+pub fn frame<const H: usize>(begun: &[u8], length: impl FnOnce(&[u8; H]) -> Option<u32>) -> Frame {
+    match begun.try_into() {
+        Ok(header) => length(header).map_or(Frame::Unexpected, Frame::body),
+        Err(_) if begun.is_empty() => Frame::Exactly(H as u32),
+        Err(_) => Frame::Whole,
     }
 }

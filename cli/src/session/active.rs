@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use serde::Serialize;
-use starttls::{Dialogue, Error, Protocol, Step, Tls};
+use starttls::{Dialogue, Error, Frame, Part, Protocol, Step, Tls};
 
 use super::capabilities::Speech;
 use super::conversation::{Conversation, half};
@@ -194,13 +194,12 @@ impl Dialogue for Behind {
         self.behind(step)
     }
 
-    fn receive(&mut self, byte: u8) -> Result<Step, Error> {
-        let step = self.dialogue.receive(byte)?;
-        Ok(self.behind(step))
+    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
+        self.dialogue.frame(begun, last)
     }
 
-    fn take(&mut self, input: &mut &[u8], lines: &mut u32) -> Result<Step, Error> {
-        let step = self.dialogue.take(input, lines)?;
+    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+        let step = self.dialogue.receive(unit)?;
         Ok(self.behind(step))
     }
 

@@ -24,7 +24,7 @@ pub struct Verdict {
 ///
 /// # Panics
 /// If the negotiation breaks its own rules: if it speaks, or answers anything else, after an error.
-pub fn drive<D: Dialogue, P: Policy<Outcome: Debug>>(
+pub fn drive<D: Dialogue<P::Role>, P: Policy<Outcome: Debug>>(
     mut negotiation: Negotiation<D, P>,
     turns: &[Vec<&[u8]>],
     eof: bool,

@@ -153,7 +153,7 @@ impl Upgrader {
     ///
     /// # Errors
     /// [`Error::Negotiation`], [`Error::Timeout`], [`Error::Io`].
-    pub async fn negotiate<S: AsyncRead + AsyncWrite + Unpin, D: Dialogue, P: Policy>(
+    pub async fn negotiate<S: AsyncRead + AsyncWrite + Unpin, D: Dialogue<P::Role>, P: Policy>(
         &mut self,
         stream: &mut S,
         negotiation: &mut Negotiation<D, P>,
@@ -225,7 +225,7 @@ impl Upgrader {
     }
 }
 
-fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
+fn finish<D: Dialogue<P::Role>, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
     let awaiting = negotiation.awaiting();
     negotiation.finish().map_err(|source| Error::Negotiation { awaiting, source })
 }

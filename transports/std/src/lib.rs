@@ -154,7 +154,7 @@ impl Upgrader {
     ///
     /// # Errors
     /// [`Error::Negotiation`], [`Error::Timeout`], [`Error::Io`].
-    pub fn negotiate<S: Stream, D: Dialogue, P: Policy>(
+    pub fn negotiate<S: Stream, D: Dialogue<P::Role>, P: Policy>(
         &mut self,
         stream: &mut S,
         negotiation: &mut Negotiation<D, P>,
@@ -173,7 +173,7 @@ impl Upgrader {
         Ok(StreamOwned::new(connection, stream))
     }
 
-    fn talk<S: Stream, D: Dialogue, P: Policy>(
+    fn talk<S: Stream, D: Dialogue<P::Role>, P: Policy>(
         &mut self,
         stream: &mut Timed<'_, S>,
         negotiation: &mut Negotiation<D, P>,
@@ -218,7 +218,7 @@ impl Upgrader {
     }
 }
 
-fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
+fn finish<D: Dialogue<P::Role>, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
     let awaiting = negotiation.awaiting();
     negotiation.finish().map_err(|source| Error::Negotiation { awaiting, source })
 }
