@@ -103,12 +103,14 @@ impl Dialogue for Http {
 /// cannot stand where it does is refused at once.
 pub(crate) fn head_frame(response: &[u8], last: Part<'_>) -> Frame {
     let Part::Line(line) = last else { return Frame::line(last) };
+    // What httparse would ask more bytes for.
+    let is_text = line.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
     let fits = match (lines(&response[..response.len() - 1]).take(3).count(), line) {
         (1, _) => status_line(line).is_some(),
         (_, []) => return Frame::Exactly(0),
         // A field may be folded (RFC 9112 §5.2).
-        (3, [b' ' | b'\t', ..]) => true,
-        _ => line.contains(&b':') && httparse::parse_headers(line, &mut [httparse::EMPTY_HEADER]).is_ok(),
+        (3, [b' ' | b'\t', ..]) => is_text,
+        _ => is_text && line.contains(&b':') && httparse::parse_headers(line, &mut [httparse::EMPTY_HEADER]).is_ok(),
     };
     if fits { Frame::Line } else { Frame::Unexpected }
 }
@@ -153,8 +155,12 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
+    /// Takes a field; behind one that is wrong no other counts.
     fn field(&mut self, name: &str, value: &[u8]) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if let Body::Wrong(_) = self.body {
+            return;
+        }
         if is("Upgrade") {
             self.tls |= elements(value).any(is_tls);
         } else if is("Transfer-Encoding") || is("Connection") && elements(value).any(is_close) {

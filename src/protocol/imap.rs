@@ -165,9 +165,9 @@ impl Dialogue for Imap {
     }
 }
 
-/// The words of `* CAPABILITY …` and `* OK [CAPABILITY …] …`.
+/// The words of `* CAPABILITY …` and `* OK [CAPABILITY …] …`. No list of them has a literal in it.
 fn capabilities(response: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let response = lines(response).next()?.strip_prefix(b"* ")?;
+    let response = response.strip_prefix(b"* ").filter(|response| !response.contains(&b'\n'))?;
     let list = match strip_word(response, b"OK").and_then(|text| text.strip_prefix(b" [")) {
         Some(code) => code.split(|&byte| byte == b']').next()?,
         None => response,

@@ -101,7 +101,7 @@ impl<'a> Response<'a> {
         let is_whole = response.is_empty()
             && rest.is_empty()
             && ber::are(referral.unwrap_or_default(), OCTET_STRING, |_| true)
-            && ber::are(controls.unwrap_or_default(), SEQUENCE, ber::primitives);
+            && ber::are(controls.unwrap_or_default(), SEQUENCE, ber::are_flat);
         is_whole.then_some(Self { id: *id, code, diagnostic, name })
     }
 

@@ -40,11 +40,12 @@ pub fn are(mut bytes: &[u8], tag: u8, fits: impl Fn(&[u8]) -> bool) -> bool {
     bytes.is_empty()
 }
 
-/// Whether these are primitive elements of any tag.
-pub fn primitives(mut bytes: &[u8]) -> bool {
+/// Whether these are elements of any tag, and none is within another.
+pub fn are_flat(mut bytes: &[u8]) -> bool {
     while let [tag, ..] = bytes
-        && tag & 0x20 == 0
-        && let Some((_, rest)) = element(bytes, *tag)
+        && tag & 0x1f != 0x1f
+        && let Some((content, rest)) = element(bytes, *tag)
+        && (tag & 0x20 == 0 || content.is_empty())
     {
         bytes = rest;
     }

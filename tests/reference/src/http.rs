@@ -1,7 +1,6 @@
 //! HTTP/1.1 Upgrade: RFC 9112 §4, §5, §6.3, RFC 9110 §7.8, §15.2, RFC 2817 §3.2.
 //!
-//! - A head is a status line, fields, each with its folded lines, and an empty line. Of a line the first 128 bytes count, and
-//!   of a list that is cut off there, all but the last element.
+//! - A head is a status line, fields, each with its folded lines, and an empty line. No field has control characters but tabs.
 //! - Interim responses, 1xx but 101, are passed over.
 //! - 101, of HTTP/1.1, is yes if a field `Upgrade` has `TLS/1.` and a digit in its list.
 //! - Any other status refuses, if its body has an end that can be told: none with 204, or the one and only Content-Length,
@@ -19,37 +18,35 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     ))?;
     loop {
         let (old, status) = status_line(&talk.line()?).ok_or(End::Unexpected)?;
-        let interim = matches!(status, 100 | 102..=199);
-        let (mut tls, mut endless, mut length) = (false, false, None);
-        let mut name: Option<Vec<u8>> = None;
+        let mut fields: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         loop {
-            let mut line = talk.line()?;
+            let line = talk.line()?;
             if line.is_empty() {
                 break;
             }
-            let cut = line.len() >= 128;
-            line.truncate(128);
-            let value = if name.is_some() && b" \t".contains(&line[0]) {
-                line
-            } else {
-                let colon = line.iter().position(|byte| *byte == b':').ok_or(End::Unexpected)?;
-                if colon == 0 || !line[..colon].iter().all(|byte| is_token(*byte)) {
-                    return Err(End::Unexpected);
-                }
-                name = Some(line[..colon].to_vec());
-                line[colon + 1..].to_vec()
-            };
+            if line.iter().any(|byte| *byte != b'\t' && byte.is_ascii_control()) {
+                return Err(End::Unexpected);
+            }
+            if let Some((_, value)) = fields.last_mut().filter(|_| b" \t".contains(&line[0])) {
+                value.push(b' ');
+                value.extend(line);
+                continue;
+            }
+            let colon = line.iter().position(|byte| *byte == b':').ok_or(End::Unexpected)?;
+            if colon == 0 || !line[..colon].iter().all(|byte| is_token(*byte)) {
+                return Err(End::Unexpected);
+            }
+            fields.push((line[..colon].to_vec(), line[colon + 1..].to_vec()));
+        }
+        if matches!(status, 100 | 102..=199) {
+            continue;
+        }
+        let (mut tls, mut endless, mut length) = (false, false, None);
+        for (name, value) in &fields {
             let value = value.trim_ascii();
-            let mut list: Vec<&[u8]> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
-            let name = name.as_deref().expect("a field");
+            let mut list = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             match () {
-                () if interim => {}
-                () if is(name, "Upgrade") => {
-                    if cut {
-                        list.pop();
-                    }
-                    tls |= list.iter().any(|protocol| is_tls(protocol));
-                }
+                () if is(name, "Upgrade") => tls |= list.any(is_tls),
                 () if is(name, "Content-Length") => {
                     let digits = Some(value).filter(|value| value.iter().all(u8::is_ascii_digit));
                     let number = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse::<u32>().ok());
@@ -61,12 +58,9 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
                     length = Some(number).filter(|_| !endless);
                 }
                 () if is(name, "Transfer-Encoding") => endless = true,
-                () if is(name, "Connection") => endless |= list.iter().any(|option| is(option, "close")),
+                () if is(name, "Connection") => endless |= list.any(|option| is(option, "close")),
                 () => {}
             }
-        }
-        if interim {
-            continue;
         }
         if status == 101 {
             return if tls { Ok(()) } else { Err(End::Unexpected) };
@@ -83,7 +77,6 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
 }
 
 fn status_line(line: &[u8]) -> Option<(bool, u16)> {
-    let line = &line[..line.len().min(128)];
     let version = line.get(..9)?;
     let old = match version {
         b"HTTP/1.0 " => true,

@@ -57,9 +57,10 @@ fn answer(talk: &mut Talk<'_>, tag: &str, lists: bool) -> Outcome {
     }
 }
 
-/// Hears a response, leaves its literals out, and notes the capabilities if it lists them.
+/// Hears a response, leaves its literals out, and notes the capabilities if it lists them, which needs none.
 fn response(talk: &mut Talk<'_>, literals: bool, lists: bool) -> Result<Vec<u8>, End> {
     let mut response = Vec::new();
+    let mut is_line = true;
     loop {
         let line = talk.line()?;
         response.extend(&line);
@@ -67,8 +68,12 @@ fn response(talk: &mut Talk<'_>, literals: bool, lists: bool) -> Result<Vec<u8>,
             Some(length) if literals && is_data(&response) => drop(talk.bytes(length)?),
             _ => break,
         }
+        is_line = false;
     }
-    if lists && let Some(listed) = capabilities(&response) {
+    if lists
+        && is_line
+        && let Some(listed) = capabilities(&response)
+    {
         talk.advertised = Some(listed);
     }
     Ok(response)

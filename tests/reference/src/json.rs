@@ -1,11 +1,9 @@
-//! JSON: RFC 8259, but for the grammar of numbers (any run of their characters will do) and the encoding of strings.
-
-/// How many objects and arrays may be within one another.
-const DEEPEST: usize = 32;
+//! JSON: RFC 8259.
 
 /// Whether this is an object, and nothing behind it, whose own member of this name is `true`; the last one counts.
 pub(crate) fn member(json: &[u8], name: &str) -> Option<bool> {
-    let mut reader = Reader { rest: json, depth: 0 };
+    str::from_utf8(json).ok()?;
+    let mut reader = Reader { rest: json };
     reader.space();
     if reader.rest.first() != Some(&b'{') {
         return None;
@@ -25,7 +23,6 @@ enum Value {
 
 struct Reader<'a> {
     rest: &'a [u8],
-    depth: usize,
 }
 
 impl Reader<'_> {
@@ -58,7 +55,7 @@ impl Reader<'_> {
             b'[' => self.items(b'[', b']', |reader| reader.value().map(drop)).map(|_| Value::Other),
             b'"' => self.string().map(|_| Value::Other),
             b'-' | b'0'..=b'9' => {
-                self.run(|byte| b"0123456789+-.eE".contains(byte));
+                self.number()?;
                 Some(Value::Other)
             }
             _ => match &self.run(u8::is_ascii_lowercase)[..] {
@@ -71,10 +68,6 @@ impl Reader<'_> {
 
     fn items<T>(&mut self, open: u8, close: u8, item: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         self.take(|byte| *byte == open)?;
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return None;
-        }
         let mut items = Vec::new();
         self.space();
         while self.take(|byte| *byte == close).is_none() {
@@ -84,8 +77,27 @@ impl Reader<'_> {
             items.push(item(self)?);
             self.space();
         }
-        self.depth -= 1;
         Some(items)
+    }
+
+    /// `-`, maybe; `0`, or digits that do not begin with one; then maybe a fraction, and an exponent.
+    fn number(&mut self) -> Option<()> {
+        self.take(|byte| *byte == b'-');
+        if self.take(|byte| *byte == b'0').is_none() {
+            self.digits()?;
+        }
+        if self.take(|byte| *byte == b'.').is_some() {
+            self.digits()?;
+        }
+        if self.take(|byte| b"eE".contains(byte)).is_some() {
+            self.take(|byte| b"+-".contains(byte));
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        if self.run(u8::is_ascii_digit).is_empty() { None } else { Some(()) }
     }
 
     /// A string; of a character that is given by its number, only ASCII is kept apart.

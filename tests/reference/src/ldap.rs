@@ -15,170 +15,86 @@ use crate::talk::{End, Outcome, Talk};
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     talk.say(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037")?;
     loop {
-        let (id, code, name) = Ber { talk, at: 0, ends: vec![u32::MAX as usize] }.message()?;
+        let message = hear(talk)?;
+        let (id, code, name) = parse(&message).ok_or(End::Unexpected)?;
         let status =
             format!("{code} {}", NAMES.iter().find(|(number, _)| *number == code).map_or("unknown", |(_, name)| name));
         let temporary = matches!(code, 51 | 52);
-        match (id, &name[..]) {
-            (1, b"" | b"1.3.6.1.4.1.1466.20037") if code == 0 => return Ok(()),
-            (1, b"" | b"1.3.6.1.4.1.1466.20037") => return Err(End::Refused { code: status, temporary }),
-            (0, b"1.3.6.1.4.1.1466.20036") => return Err(End::Closing { code: status, temporary }),
-            (0, [_, ..]) => {}
+        match (id, name) {
+            (1, None | Some(b"1.3.6.1.4.1.1466.20037")) if code == 0 => return Ok(()),
+            (1, None | Some(b"1.3.6.1.4.1.1466.20037")) => return Err(End::Refused { code: status, temporary }),
+            (0, Some(b"1.3.6.1.4.1.1466.20036")) => return Err(End::Closing { code: status, temporary }),
+            (0, Some([_, ..])) => {}
             _ => return Err(End::Unexpected),
         }
     }
 }
 
-struct Ber<'a, 'b> {
-    talk: &'a mut Talk<'b>,
-    at: usize,
-    /// Of the elements that are open.
-    ends: Vec<usize>,
+/// Hears a message, and gives what is in it.
+fn hear(talk: &mut Talk<'_>) -> Result<Vec<u8>, End> {
+    let header = talk.bytes(2)?;
+    if header[0] != 0x30 {
+        return Err(End::Unexpected);
+    }
+    let length = match header[1] {
+        length @ ..0x80 => usize::from(length),
+        count @ 0x81..=0x84 => {
+            talk.bytes(usize::from(count - 0x80))?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
+        }
+        _ => return Err(End::Unexpected),
+    };
+    talk.bytes(length)
 }
 
-impl Ber<'_, '_> {
-    fn message(mut self) -> Result<(u8, u32, Vec<u8>), End> {
-        self.open(0x30)?;
-        self.primitive(0x02, 1..=1)?;
-        let id = self.byte()?;
-        if id > 1 {
-            return Err(End::Unexpected);
-        }
-        self.open(0x78)?;
-        let length = self.primitive(0x0a, 1..=4)?;
-        let mut code = 0;
-        for place in 0..length {
-            let byte = self.byte()?;
-            if place > 0 && code == 0 && byte < 0x80 {
-                return Err(End::Unexpected);
-            }
-            code = code << 8 | u32::from(byte);
-        }
-        self.skip(0x04)?;
-        self.skip(0x04)?;
-        let mut name = Vec::new();
-        let mut last = 0;
-        while !self.is_at_end() {
-            let (tag, length) = self.header()?;
-            match tag {
-                0xa3 if last == 0 => {
-                    self.ends.push(self.at + length);
-                    while !self.is_at_end() {
-                        self.skip(0x04)?;
-                    }
-                    self.ends.pop();
-                }
-                0x8a if last < 0x8a => name = self.contents(length)?,
-                0x8b if last < 0x8b => drop(self.contents(length)?),
-                _ => return Err(End::Unexpected),
-            }
-            // The referral comes first of the three.
-            last = if tag == 0xa3 { 1 } else { tag };
-        }
-        self.ends.pop();
-        if !self.is_at_end() {
-            self.open(0xa0)?;
-            while !self.is_at_end() {
-                self.open(0x30)?;
-                while !self.is_at_end() {
-                    let (tag, length) = self.header()?;
-                    match (tag & 0x20, length) {
-                        (0, _) => drop(self.contents(length)?),
-                        (_, 0) => {}
-                        _ => {
-                            // Nothing is nested as deep as this.
-                            self.ends.push(self.at + length);
-                            self.header()?;
-                            return Err(End::Unexpected);
-                        }
-                    }
-                }
-                self.ends.pop();
-            }
-            self.ends.pop();
-        }
-        if !self.is_at_end() {
-            self.header()?;
-            return Err(End::Unexpected);
-        }
-        Ok((id, code, name))
+/// The messageID, the resultCode, and the name, if there is one.
+fn parse(mut message: &[u8]) -> Option<(u8, u32, Option<&[u8]>)> {
+    let [id @ (0 | 1)] = *take(&mut message, 0x02)? else { return None };
+    let mut response = take(&mut message, 0x78)?;
+    let code = take(&mut response, 0x0a)?;
+    if !(1..=4).contains(&code.len()) || code.len() > 1 && code[0] == 0 && code[1] < 0x80 {
+        return None;
     }
-
-    fn is_at_end(&self) -> bool {
-        self.ends.last() == Some(&self.at)
+    let code = code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte));
+    take(&mut response, 0x04)?;
+    take(&mut response, 0x04)?;
+    let mut referral = take(&mut response, 0xa3).unwrap_or_default();
+    while !referral.is_empty() {
+        take(&mut referral, 0x04)?;
     }
-
-    fn byte(&mut self) -> Result<u8, End> {
-        if self.is_at_end() {
-            return Err(End::Unexpected);
-        }
-        self.at += 1;
-        self.talk.byte()
-    }
-
-    fn contents(&mut self, length: usize) -> Result<Vec<u8>, End> {
-        self.at += length;
-        self.talk.bytes(length)
-    }
-
-    fn header(&mut self) -> Result<(u8, usize), End> {
-        let tag = self.byte()?;
-        if tag & 0x1f == 0x1f {
-            return Err(End::Unexpected);
-        }
-        let mut length = usize::from(self.byte()?);
-        if length > 0x7f {
-            let count = length - 0x80;
-            if !(1..=4).contains(&count) {
-                return Err(End::Unexpected);
-            }
-            length = 0;
-            for _ in 0..count {
-                length = length << 8 | usize::from(self.byte()?);
+    let name = take(&mut response, 0x8a);
+    take(&mut response, 0x8b);
+    let mut controls = take(&mut message, 0xa0).unwrap_or_default();
+    while !controls.is_empty() {
+        let mut control = take(&mut controls, 0x30)?;
+        while let Some(tag) = control.first().copied() {
+            let contents = take(&mut control, tag)?;
+            // Nothing is nested as deep as this.
+            if tag & 0x1f == 0x1f || tag & 0x20 != 0 && !contents.is_empty() {
+                return None;
             }
         }
-        if self.at + length > self.ends[self.ends.len() - 1] {
-            return Err(End::Unexpected);
-        }
-        Ok((tag, length))
     }
+    (response.is_empty() && message.is_empty()).then_some((id, code, name))
+}
 
-    /// An element that is lacking shows by the one that stands behind it, or by the end of the message.
-    fn lacking(&mut self) -> Outcome {
-        if !self.is_at_end() {
-            return Ok(());
+/// Takes the contents of an element with this tag off the front, if there is one.
+fn take<'a>(elements: &mut &'a [u8], expected: u8) -> Option<&'a [u8]> {
+    let (&[tag, first], mut rest) = elements.split_first_chunk()?;
+    let mut length = usize::from(first);
+    if first >= 0x80 {
+        let count = usize::from(first - 0x80);
+        if !(1..=4).contains(&count) || rest.len() < count {
+            return None;
         }
-        let at = self.at;
-        self.ends.retain(|end| *end != at);
-        if self.ends.len() > 1 {
-            self.header()?;
-        }
-        Err(End::Unexpected)
+        length = rest[..count].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        rest = &rest[count..];
     }
-
-    fn open(&mut self, expected: u8) -> Outcome {
-        self.lacking()?;
-        let (tag, length) = self.header()?;
-        if tag != expected {
-            return Err(End::Unexpected);
-        }
-        self.ends.push(self.at + length);
-        Ok(())
+    if tag != expected || length > rest.len() {
+        return None;
     }
-
-    fn primitive(&mut self, expected: u8, lengths: std::ops::RangeInclusive<usize>) -> Result<usize, End> {
-        self.lacking()?;
-        let (tag, length) = self.header()?;
-        if tag != expected || !lengths.contains(&length) {
-            return Err(End::Unexpected);
-        }
-        Ok(length)
-    }
-
-    fn skip(&mut self, expected: u8) -> Outcome {
-        let length = self.primitive(expected, 0..=usize::MAX)?;
-        self.contents(length).map(drop)
-    }
+    let (contents, behind) = rest.split_at(length);
+    *elements = behind;
+    Some(contents)
 }
 
 /// RFC 4511 appendix A.

@@ -1,7 +1,7 @@
 //! PostgreSQL: "SSL Session Encryption", ErrorResponse of "Message Formats".
 //!
 //! - SSLRequest is answered with one byte: `S` is yes, `N` is no, and `E` begins an ErrorResponse, which ends the session. Its
-//!   length counts itself, and is 5 to 30,000.
+//!   length counts itself, and is 5 or more. Four printable characters are no length: they begin a text, up to NUL.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -20,8 +20,13 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             Err(End::NotAdvertised)
         }
         b'E' => {
-            let length = talk.u32()?;
-            if !(5..=30_000).contains(&length) {
+            let length = talk.bytes(4)?;
+            if length.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+                while talk.byte()? != 0 {}
+                return Err(End::closing("E"));
+            }
+            let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+            if length < 5 {
                 return Err(End::Unexpected);
             }
             talk.bytes(length - 4)?;

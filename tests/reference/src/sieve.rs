@@ -69,8 +69,7 @@ fn name(line: &[Piece]) -> Option<Vec<u8>> {
     match line {
         [Piece::Line(first), Piece::Literal(name), Piece::Line(rest), ..] if first.starts_with(b"{") => {
             let alone = first[1..].iter().all(|byte| byte.is_ascii_digit() || b"+}".contains(byte));
-            let is_short = first.len() + name.len() <= 200;
-            (alone && is_short && matches!(rest.first(), None | Some(b' '))).then(|| name.clone())
+            (alone && matches!(rest.first(), None | Some(b' '))).then(|| name.clone())
         }
         [Piece::Line(first), ..] if first.starts_with(b"\"") => {
             let mut name = Vec::new();
@@ -82,8 +81,7 @@ fn name(line: &[Piece]) -> Option<Vec<u8>> {
                     byte => name.push(*byte),
                 }
             }
-            let is_short = first.len() - rest.len() <= 200;
-            (is_short && matches!(rest.next(), None | Some(b' '))).then_some(name)
+            matches!(rest.next(), None | Some(b' ')).then_some(name)
         }
         _ => None,
     }
