@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line, lines, literal, strip_word};
+use super::{Knobs, Start, check, line, literal, strip_word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
 

@@ -37,7 +37,7 @@ fn hear(talk: &mut Talk<'_>) -> Result<Vec<u8>, End> {
         return Err(End::Unexpected);
     }
     let length = match header[1] {
-        length @ ..0x80 => usize::from(length),
+        length @ ..=0x7f => usize::from(length),
         count @ 0x81..=0x84 => {
             talk.bytes(usize::from(count - 0x80))?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
         }
