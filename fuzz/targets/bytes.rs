@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// The verdict on a dialogue, which is the same whole, in chunks, and byte by byte. `drive` checks what comes after an error.
-fn alike<D: Dialogue, P: Policy<Outcome: Debug>>(
+fn alike<D: Dialogue<P::Role>, P: Policy<Outcome: Debug>>(
     input: &Input,
     negotiation: impl Fn() -> Negotiation<D, P>,
 ) -> Verdict {

@@ -58,7 +58,7 @@ fuzz_target!(|caller: Caller<'_>| {
     }
 });
 
-fn run<D: starttls::Dialogue, P: Policy<Outcome: Debug>>(
+fn run<D: starttls::Dialogue<P::Role>, P: Policy<Outcome: Debug>>(
     mut negotiation: Negotiation<D, P>,
     limits: Limits,
     turns: &[Vec<u8>],

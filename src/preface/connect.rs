@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::{Leg, Preface, Target};
 use crate::protocol::check;
-use crate::protocol::http::{Head, head_frame};
+use crate::wire::http::{StatusLine, head_frame};
 use crate::{Error, Frame, InvalidName, Part};
 
 /// A proxy that is asked to CONNECT. Any other status than 2xx is [`Error::Proxy`], 407 for want of credentials too.
@@ -83,11 +83,11 @@ impl Preface for Connect {
     }
 
     fn receive(&mut self, response: &[u8]) -> Result<Leg, Error> {
-        let head = Head::read(response)?;
-        match head.status {
-            _ if head.is_interim() => Ok(Leg::Next),
+        let line = StatusLine::of(response)?;
+        match line.status {
+            _ if line.is_interim() => Ok(Leg::Next),
             200..=299 => Ok(Leg::Through(Bytes::new())),
-            _ => Err(Error::Proxy(head.refusal())),
+            _ => Err(Error::Proxy(line.refusal())),
         }
     }
 

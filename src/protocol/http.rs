@@ -22,13 +22,11 @@
 //! and each of its requests gets the answer to another (the Opossum attack, 2025). Apache httpd has dropped the upgrade
 //! for that reason in 2.4.64. Printers have little else.
 
-use alloc::borrow::Cow;
-
 use bytes::Bytes;
-use httparse::Status;
 
-use super::{Knobs, code, host, line, lines};
-use crate::{Code, Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
+use super::{Knobs, host, line};
+use crate::wire::http::{StatusLine, fields, head_frame};
+use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Step};
 
 /// The dialogue of an HTTP/1.1 client.
 ///
@@ -74,23 +72,23 @@ impl Dialogue for Http {
 
     fn frame(&self, response: &[u8], last: Part<'_>) -> Frame {
         match last {
-            Part::Line(b"") => Frame::Exactly(Head::read(response).map_or(0, |head| head.rest())),
+            Part::Line(b"") => Frame::Exactly(rest(response)),
             _ => head_frame(response, last),
         }
     }
 
     fn receive(&mut self, response: &[u8]) -> Result<Step, Error> {
-        let head = Head::read(response)?;
-        match head.body {
-            _ if head.is_interim() => Ok(Step::Next),
-            Body::Wrong(error) => Err(error),
-            _ if head.status == 101 && head.tls => Ok(Step::Upgrade),
-            _ if head.status == 101 => Err(Error::unexpected(head.shown)),
-            Body::Unknown if head.status != 204 => Err(Error::Closing(head.refusal())),
-            Body::Unknown | Body::Length(..=LONGEST_BODY) if head.minor == 1 => {
-                Ok(Step::Decline(Reason::Refused(head.refusal())))
+        let line = StatusLine::of(response)?;
+        if line.is_interim() {
+            return Ok(Step::Next);
+        }
+        match (line.status, Fields::of(response)?) {
+            (101, fields) if fields.tls => Ok(Step::Upgrade),
+            (101, _) => Err(Error::unexpected(&[b"101 ", line.reason].concat())),
+            (status, fields) if fields.end(status, line.minor).is_some() => {
+                Ok(Step::Decline(Reason::Refused(line.refusal())))
             }
-            _ => Err(Error::Closing(head.refusal())),
+            _ => Err(Error::Closing(line.refusal())),
         }
     }
 
@@ -99,136 +97,49 @@ impl Dialogue for Http {
     }
 }
 
-/// How the head of a response goes on: line by line, to an empty one, and behind that with a body of no bytes. A line that
-/// cannot stand where it does is refused at once.
-pub(crate) fn head_frame(response: &[u8], last: Part<'_>) -> Frame {
-    let Part::Line(line) = last else { return Frame::line(last) };
-    // What httparse would ask more bytes for.
-    let is_text = line.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
-    let fits = match (lines(&response[..response.len() - 1]).take(3).count(), line) {
-        (1, _) => status_line(line).is_some(),
-        (_, []) => return Frame::Exactly(0),
-        // A field may be folded (RFC 9112 §5.2).
-        (3, [b' ' | b'\t', ..]) => is_text,
-        _ => is_text && line.contains(&b':') && httparse::parse_headers(line, &mut [httparse::EMPTY_HEADER]).is_ok(),
-    };
-    if fits { Frame::Line } else { Frame::Unexpected }
+/// How much of a body is passed over.
+fn rest(response: &[u8]) -> u32 {
+    let line = StatusLine::of(response).ok().filter(|line| line.status >= 200);
+    line.zip(Fields::of(response).ok()).and_then(|(line, fields)| fields.end(line.status, line.minor)).unwrap_or(0)
 }
 
-/// What matters of the head of a response (RFC 9112 §4, §5).
-pub(crate) struct Head<'a> {
-    pub(crate) status: u16,
-    reason: &'a [u8],
-    /// The status with the reason.
-    shown: &'a [u8],
-    minor: u8,
+/// What the fields of a response say.
+#[derive(Default)]
+struct Fields {
     /// Whether TLS, of any version, is what the server upgrades to.
     tls: bool,
-    body: Body,
+    length: Option<u32>,
+    /// Whether the body ends with the connection, or with its last chunk.
+    endless: bool,
 }
 
-/// What the fields say of the body (RFC 9112 §6.3).
-enum Body {
-    Unknown,
-    Length(u32),
-    /// It ends with the connection, or with its last chunk.
-    Endless,
-    /// They contradict each other, or are no fields.
-    Wrong(Error),
-}
-
-impl<'a> Head<'a> {
-    /// Reads a head, and the body behind it is not looked at.
-    ///
-    /// # Errors
-    /// [`Error::Unexpected`] for what does not begin with a status line.
-    pub(crate) fn read(response: &'a [u8]) -> Result<Self, Error> {
-        let first = lines(response).next().unwrap_or_default();
-        let (minor, status, reason) = status_line(first).ok_or_else(|| Error::unexpected(first))?;
-        let mut head =
-            Self { status, reason, shown: &first["HTTP/1.1 ".len()..], minor, tls: false, body: Body::Unknown };
-        let fields = unfold(response.split_at(memchr::memchr(b'\n', response).map_or(0, |end| end + 1)).1);
-        match httparse::parse_headers(&fields, &mut [httparse::EMPTY_HEADER; 96]) {
-            Ok(Status::Complete((_, fields))) => fields.iter().for_each(|field| head.field(field.name, field.value)),
-            _ => head.body = Body::Wrong(Error::unexpected(response)),
-        }
-        Ok(head)
+impl Fields {
+    fn of(response: &[u8]) -> Result<Self, Error> {
+        let mut known = Self::default();
+        fields(response, |field| known.add(field.name, field.value))?;
+        Ok(known)
     }
 
-    /// Takes a field; behind one that is wrong no other counts.
-    fn field(&mut self, name: &str, value: &[u8]) {
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Error> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if let Body::Wrong(_) = self.body {
-            return;
-        }
         if is("Upgrade") {
             self.tls |= elements(value).any(is_tls);
         } else if is("Transfer-Encoding") || is("Connection") && elements(value).any(is_close) {
-            self.body = Body::Endless;
+            self.endless = true;
         } else if is("Content-Length") {
-            self.body = match (length(value), &self.body) {
-                (Some(_), Body::Endless) => Body::Endless,
-                (Some(length), Body::Unknown) => Body::Length(length),
-                (Some(length), Body::Length(known)) if length == *known => Body::Length(length),
-                _ => Body::Wrong(Error::unexpected(value)),
-            };
-        }
-    }
-
-    pub(crate) fn is_interim(&self) -> bool {
-        matches!(self.status, 100 | 102..=199)
-    }
-
-    /// How much of a body is passed over.
-    fn rest(&self) -> u32 {
-        match self.body {
-            Body::Length(length @ ..=LONGEST_BODY) if self.status >= 200 && self.minor == 1 => length,
-            _ => 0,
-        }
-    }
-
-    /// What the response refuses.
-    pub(crate) fn refusal(&self) -> Reply {
-        let code = match self.status {
-            426 => Code::Named(426, "Upgrade Required"),
-            status => Code::Number(status),
-        };
-        // Too many requests (RFC 6585 §4), and the two of RFC 9110 §15.6 that pass.
-        let temporary = matches!(self.status, 429 | 503 | 504);
-        Reply { code, text: Text::new(self.reason), temporary }
-    }
-}
-
-/// The minor version, the status and the reason. An upgrade is HTTP/1.1's (RFC 9110 §7.8).
-fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
-    let (minor, rest) = match line.strip_prefix(b"HTTP/1.")? {
-        [b'0', b' ', rest @ ..] => (0, rest),
-        [b'1', b' ', rest @ ..] => (1, rest),
-        _ => return None,
-    };
-    match code(rest)? {
-        (101, _) if minor == 0 => None,
-        (status @ 100.., []) => Some((minor, status, b"")),
-        (status @ 100.., [b' ', reason @ ..]) => Some((minor, status, reason)),
-        _ => None,
-    }
-}
-
-/// Fields with their folded lines in one (RFC 9112 §5.2).
-fn unfold(fields: &[u8]) -> Cow<'_, [u8]> {
-    if !lines(fields).any(|line| line.starts_with(b" ") || line.starts_with(b"\t")) {
-        return Cow::Borrowed(fields);
-    }
-    let mut fields = fields.to_vec();
-    for at in 1..fields.len() {
-        if let [b'\n', b' ' | b'\t'] = fields[at - 1..=at] {
-            fields[at - 1] = b' ';
-            if at > 1 && fields[at - 2] == b'\r' {
-                fields[at - 2] = b' ';
+            let length = length(value).ok_or_else(|| Error::unexpected(value))?;
+            if *self.length.get_or_insert(length) != length {
+                return Err(Error::unexpected(value));
             }
         }
+        Ok(())
     }
-    Cow::Owned(fields)
+
+    /// Where the body ends, if that can be told (RFC 9112 §6.3) and is not too far away.
+    fn end(&self, status: u16, minor: u8) -> Option<u32> {
+        let length = if status == 204 { self.length.or(Some(0)) } else { self.length };
+        length.filter(|length| *length <= LONGEST_BODY && minor == 1 && !self.endless)
+    }
 }
 
 /// The elements of a list (RFC 9110 §5.6.1).

@@ -31,14 +31,14 @@ pub(super) fn strip_word<'a, const N: usize>(line: &'a [u8], capitals: &[u8; N])
 }
 
 /// The three digits that a reply begins with, and what stands behind them.
-pub(super) fn code(line: &[u8]) -> Option<(u16, &[u8])> {
+pub(crate) fn code(line: &[u8]) -> Option<(u16, &[u8])> {
     let [hundreds @ b'0'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', rest @ ..] = line else { return None };
     let [hundreds, tens, ones] = [hundreds, tens, ones].map(|digit| u16::from(digit - b'0'));
     Some((hundreds * 100 + tens * 10 + ones, rest))
 }
 
 /// The lines of a reply, without their ends, which the last lacks already.
-pub(super) fn lines(reply: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(reply: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(reply);
     core::iter::from_fn(move || {
         let reply = rest?;

@@ -2,6 +2,7 @@
 
 pub mod ber;
 mod excerpt;
+pub(crate) mod http;
 pub mod json;
 pub mod packet;
 

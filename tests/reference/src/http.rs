@@ -51,11 +51,9 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
                     let digits = Some(value).filter(|value| value.iter().all(u8::is_ascii_digit));
                     let number = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse::<u32>().ok());
                     let number = number.ok_or(End::Unexpected)?;
-                    // What has no end that can be told has none, whatever is said of its length.
-                    if !endless && length.is_some_and(|known| known != number) {
+                    if *length.get_or_insert(number) != number {
                         return Err(End::Unexpected);
                     }
-                    length = Some(number).filter(|_| !endless);
                 }
                 () if is(name, "Transfer-Encoding") => endless = true,
                 () if is(name, "Connection") => endless |= list.any(|option| is(option, "close")),
