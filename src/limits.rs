@@ -50,16 +50,19 @@ impl Meter {
     }
 
     /// How many replies have ended.
+    #[inline]
     pub(crate) fn replies(&self) -> u32 {
         self.limits.turns - self.left.turns
     }
 
     /// How many more bytes the line may have.
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         self.left.line.min(self.left.bytes) as usize
     }
 
     /// Whether there is room for so many bytes, or else which limit says no.
+    #[inline]
     pub(crate) fn fits(&self, length: usize) -> Result<(), Limit> {
         match length <= self.room() {
             true => Ok(()),
@@ -69,6 +72,7 @@ impl Meter {
     }
 
     /// Counts so many bytes of a line.
+    #[inline]
     pub(crate) fn count(&mut self, length: usize) -> Result<(), Limit> {
         self.fits(length)?;
         self.left.bytes -= length as u32;
@@ -77,6 +81,7 @@ impl Meter {
     }
 
     /// Counts a line.
+    #[inline]
     pub(crate) fn line(&mut self) -> Result<(), Limit> {
         self.left.line = self.limits.line;
         self.left.lines = self.left.lines.checked_sub(1).ok_or(Limit::Lines)?;
@@ -84,6 +89,7 @@ impl Meter {
     }
 
     /// Counts a reply, and its last line.
+    #[inline]
     pub(crate) fn reply(&mut self) -> Result<(), Limit> {
         self.line()?;
         self.left.lines = self.limits.lines;

@@ -119,7 +119,7 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
     /// What is to be sent, if there is something: send all of it, then read.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
         let (request, next) = match core::mem::replace(&mut self.state, State::Awaiting) {
-            State::Sending(request) => (Some(request), State::Awaiting),
+            State::Sending(request) => return Some(request),
             State::Parting(request, None) => (Some(request), self.upgraded()),
             State::Parting(request, Some(error)) => (Some(request), State::Failed(*error)),
             state => (None, state),

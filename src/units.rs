@@ -34,6 +34,16 @@ impl Units {
         input: &mut &'i [u8],
         frame: impl Fn(&[u8], Part<'_>) -> Frame,
     ) -> Result<Option<&'a [u8]>, Error> {
+        // The fast path of a line that comes byte by byte.
+        if let ([byte], Frame::Line) = (*input, self.part)
+            && *byte != b'\n'
+            && (1..self.kept.capacity()).contains(&self.kept.len())
+        {
+            self.meter.count(1)?;
+            self.kept.push(*byte);
+            *input = &[];
+            return Ok(None);
+        }
         if self.part == Frame::Whole {
             if input.is_empty() {
                 return Ok(None);
@@ -89,6 +99,7 @@ impl Units {
     }
 
     /// Counts what belongs to the current part, and says where it ends.
+    #[inline]
     fn end(&mut self, input: &[u8]) -> Result<Option<usize>, Limit> {
         let end = match &mut self.part {
             Frame::Exactly(left) => {
@@ -123,6 +134,7 @@ impl Units {
 const LEAST: usize = 256;
 
 /// A line without its end: LF, and one CR ahead of it.
+#[inline]
 fn line(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

@@ -18,6 +18,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use super::tagged::{self, Origin, Status};
 use super::{Knobs, Start, check, line, literal, strip_word};
@@ -167,7 +168,7 @@ impl Dialogue for Imap {
 
 /// The words of `* CAPABILITY …` and `* OK [CAPABILITY …] …`. No list of them has a literal in it.
 fn capabilities(response: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let response = response.strip_prefix(b"* ").filter(|response| !response.contains(&b'\n'))?;
+    let response = response.strip_prefix(b"* ").filter(|response| memchr(b'\n', response).is_none())?;
     let list = match strip_word(response, b"OK").and_then(|text| text.strip_prefix(b" [")) {
         Some(code) => code.split(|&byte| byte == b']').next()?,
         None => response,

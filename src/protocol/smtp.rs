@@ -129,7 +129,7 @@ impl Dialogue for Smtp {
 
 /// Whether a reply goes on behind this line of it: `250-text`, with the same code as the first (RFC 5321 §4.2).
 fn goes_on(reply: &[u8], line: &[u8]) -> bool {
-    matches!(code(line), Some((200..=599, [b'-', ..]))) && line[..3] == reply[..3]
+    matches!(line, [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9', b'-', ..]) && line[..3] == reply[..3]
 }
 
 /// The code of a whole reply. All its lines have the same, and the last is `250 text` or `250`.

@@ -1,7 +1,7 @@
 //! Commands and replies that are text.
 
 use bytes::Bytes;
-use memchr::{memchr, memrchr};
+use memchr::{memchr_iter, memrchr};
 
 use crate::{Frame, Part};
 
@@ -39,12 +39,11 @@ pub(crate) fn code(line: &[u8]) -> Option<(u16, &[u8])> {
 
 /// The lines of a reply, without their ends, which the last lacks already.
 pub(crate) fn lines(reply: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(reply);
-    core::iter::from_fn(move || {
-        let reply = rest?;
-        let end = memchr(b'\n', reply);
-        rest = end.map(|end| &reply[end + 1..]);
-        Some(end.map_or(reply, |end| reply[..end].strip_suffix(b"\r").unwrap_or(&reply[..end])))
+    let mut start = 0;
+    memchr_iter(b'\n', reply).chain([reply.len()]).map(move |end| {
+        let line = &reply[start..end];
+        start = end + 1;
+        if end == reply.len() { line } else { line.strip_suffix(b"\r").unwrap_or(line) }
     })
 }
 
