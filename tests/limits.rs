@@ -272,3 +272,130 @@ fn a_dialogue_that_asks_for_too_much_is_held_to_the_limits() {
         }
     }
 }
+
+/// What a server says ahead of a length, and the length of so many bytes as it stands on the wire.
+struct Length {
+    protocol: Protocol,
+    ask: bool,
+    turns: &'static [&'static [u8]],
+    announce: fn(u32) -> Vec<u8>,
+    /// The most that the field can announce.
+    most: u32,
+    /// How many of the bytes announce, and count with what follows.
+    header: u32,
+    /// What the lengths are multiples of.
+    step: u32,
+}
+
+fn text(line: &str, length: u32) -> Vec<u8> {
+    line.replace("{n", &format!("{{{length}")).into_bytes()
+}
+
+fn lengths() -> Vec<Length> {
+    let length =
+        |protocol, announce, most, header| Length { protocol, ask: false, turns: &[], announce, most, header, step: 1 };
+    vec![
+        Length { ask: true, ..length(Protocol::Imap, |n| text("* LIST () \"/\" {n}\r\n", n), u32::MAX, 0) },
+        length(Protocol::Acap, |n| text("* ACAP (SASL {n}\r\n", n), u32::MAX, 0),
+        length(Protocol::Mupdate, |n| text("* AUTH {n}\r\n", n), u32::MAX, 0),
+        length(Protocol::Sieve, |n| text("{n}\r\n", n), u32::MAX, 0),
+        length(Protocol::Sieve, |n| text("\"SIEVE\" {n+}\r\n", n), u32::MAX, 0),
+        length(Protocol::Ldap, |n| [&b"\x30\x84"[..], &n.to_be_bytes()].concat(), u32::MAX, 6),
+        length(Protocol::Ldap, |n| [&b"\x30\x83"[..], &n.to_be_bytes()[1..]].concat(), 0xff_ffff, 5),
+        length(Protocol::Postgres, |n| [&b"E"[..], &(n + 4).to_be_bytes()].concat(), u32::MAX - 4, 5),
+        length(Protocol::Mysql, |n| [&(n + 1).to_le_bytes()[..3], b"\0\x0a"].concat(), 0xff_fffe, 5),
+        length(Protocol::Mysql, |n| [&(n + 1).to_le_bytes()[..3], b"\0\xff"].concat(), 0xff_fffe, 5),
+        length(Protocol::MysqlX, |n| [&(n + 1).to_le_bytes()[..], b"\x01"].concat(), u32::MAX - 1, 5),
+        length(Protocol::MysqlX, |n| [&(n + 1).to_le_bytes()[..], b"\x0b"].concat(), u32::MAX - 1, 5),
+        length(
+            Protocol::Mssql,
+            |n| [&b"\x04\x01"[..], &(n as u16 + 8).to_be_bytes(), b"\0\0\0\0"].concat(),
+            u32::from(u16::MAX) - 8,
+            8,
+        ),
+        Length {
+            step: 4,
+            ..length(
+                Protocol::Pcep,
+                |n| [&b"\x20\x06"[..], &(n as u16 + 4).to_be_bytes()].concat(),
+                u32::from(u16::MAX) - 3 - 4,
+                4,
+            )
+        },
+        length(Protocol::Nsq, |n| [&(n + 4).to_be_bytes()[..], b"\0\0\0\0"].concat(), u32::MAX - 4, 8),
+        Length {
+            turns: &[b"RFB 003.008\n"],
+            ..length(Protocol::Vnc, |n| [&b"\0"[..], &n.to_be_bytes()].concat(), u32::MAX, 5)
+        },
+    ]
+}
+
+/// The protocols that announce no length, or none that their own grammar does not bound more narrowly: an RPC reply has 440
+/// bytes at most, a text of NBD 4,096, a list of VNC 255 elements; and HTTP passes over no body longer than 4,096.
+const WITHOUT_LENGTH: [Protocol; 17] = [
+    Protocol::Smtp,
+    Protocol::Lmtp,
+    Protocol::Pop3,
+    Protocol::Nntp,
+    Protocol::Ftp,
+    Protocol::Irc,
+    Protocol::Nut,
+    Protocol::Munin,
+    Protocol::Xmpp,
+    Protocol::XmppServer,
+    Protocol::Telnet,
+    Protocol::Nats,
+    Protocol::Amqp,
+    Protocol::Rdp,
+    Protocol::Rpc,
+    Protocol::Nbd,
+    Protocol::Http,
+];
+
+#[test]
+fn a_length_beyond_the_limits_is_refused_where_it_is_announced() {
+    let line = Limits::default().line;
+    for length in lengths() {
+        let Length { protocol, announce, .. } = length;
+        let heard = |announced: u32| {
+            let start = if length.ask { Start::AfterGreeting } else { Start::Greeting };
+            let knobs = Knobs { start, ask: length.ask, insist: false };
+            let dialogue = protocol.dialogue(&starttls_replay::client(knobs)).expect("a valid client");
+            let mut negotiation = Negotiation::required(dialogue);
+            for turn in length.turns {
+                negotiation.handle_input(turn).unwrap();
+            }
+            let _ = negotiation.poll_transmit();
+            let said = announce(announced);
+            let (last, ahead) = said.split_last().expect("bytes");
+            ahead.iter().for_each(|byte| negotiation.handle_input(&[*byte]).unwrap());
+            negotiation.handle_input(&[*last])
+        };
+        let most_allowed = line - length.header;
+        let name = format!("{protocol}: {}", starttls::Escaped(&announce(0)));
+        assert_eq!(heard(most_allowed), Ok(()), "{name}");
+        assert_eq!(heard(most_allowed + length.step), Err(Error::Limit(Limit::Line)), "{name}");
+        assert_eq!(heard(length.most), Err(Error::Limit(Limit::Line)), "{name}");
+    }
+    let announce: Vec<Protocol> = lengths().iter().map(|length| length.protocol).collect();
+    for protocol in Protocol::all() {
+        assert!(announce.contains(&protocol) != WITHOUT_LENGTH.contains(&protocol), "{protocol}: has it a length?");
+    }
+}
+
+/// A length that the protocol itself bounds more narrowly is refused as early.
+#[test]
+fn a_length_beyond_the_protocols_own_is_refused_where_it_is_announced() {
+    let mut rpc = Negotiation::required(Rpc::nfs(1));
+    rpc.poll_transmit().unwrap();
+    assert!(matches!(rpc.handle_input(b"\xff\xff\xff\xff"), Err(Error::Unexpected(_))));
+    let mut nbd = Negotiation::required(Nbd::new());
+    nbd.handle_input(b"NBDMAGICIHAVEOPT\0\x03").unwrap();
+    nbd.poll_transmit().unwrap();
+    let reply = b"\0\x03\xe8\x89\x04\x55\x65\xa9\0\0\0\x05\x80\0\0\x01\xff\xff\xff\xff";
+    assert!(matches!(nbd.handle_input(reply), Err(Error::Unexpected(_))));
+    let mut http = Negotiation::required(starttls::protocol::Http::new("mail.example").unwrap());
+    http.poll_transmit().unwrap();
+    let response = b"HTTP/1.1 403 No\r\nContent-Length: 4294967295\r\n\r\n";
+    assert!(matches!(http.handle_input(response), Err(Error::Closing(_))));
+}
