@@ -17,14 +17,16 @@ pub trait Dialogue<R = Client> {
     /// What the connection begins with: something to say, or [`Step::More`] if the peer speaks first. Called once.
     fn open(&mut self) -> Step;
 
-    /// How the unit goes on of which `begun` has arrived, and `last` as the last part of it. By default a unit is a line.
+    /// How the unit goes on of which `begun` has arrived, with `last` as its last part. By default a unit is one line.
     ///
+    /// Asked at the beginning of a unit and wherever a part of it ends, and nowhere else. A unit that turns out wrong is best
+    /// refused here, with [`Frame::Unexpected`] as early as it shows: then nobody waits for the rest of it.
     fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
         let _ = begun;
         Frame::line(last)
     }
 
-    /// Takes a whole unit. One that ends in a line comes without the end of that.
+    /// Takes a whole unit. If its last part is a line, the end of that line is left out.
     ///
     /// # Errors
     /// [`Error::Unexpected`] for what the protocol does not allow, [`Error::Closing`] for a peer that ends the session.
@@ -32,6 +34,16 @@ pub trait Dialogue<R = Client> {
 
     /// The awaited reply: `greeting`, or the command that it answers.
     fn awaiting(&self) -> &'static str;
+
+    /// Whether the peer may say something before it is asked, such as a notice.
+    ///
+    /// If so, what arrives while a request waits to be sent is heard, too: it makes no difference in which segment a notice
+    /// came. It is passed over if [`receive`](Self::receive) answers [`Step::Next`], and it may end the session. A unit that
+    /// began before the request was sent and would decide anything else is [`Error::Injected`]. If the peer does not speak
+    /// unasked, every byte ahead of the request is.
+    fn speaks_unasked(&self) -> bool {
+        false
+    }
 
     /// Whether the server listed the upgrade among its capabilities; `None` as long as it has not listed any.
     fn advertised(&self) -> Option<bool> {
@@ -49,28 +61,28 @@ pub trait Dialogue<R = Client> {
 pub enum Frame {
     /// With a line, which ends in CR LF or, from sloppy peers, in LF.
     Line,
-    /// With bytes up to this one.
+    /// With bytes up to and including this one.
     Until(u8),
-    /// With so many bytes. More than the limits allow are refused at once, before the first of them.
+    /// With so many bytes. More than the limits allow are refused at once, before the first of them has come.
     Exactly(u32),
     /// It does not: it is whole.
     Whole,
-    /// It does not: the protocol allows nothing that begins so. That is [`Error::Unexpected`], and nobody receives it.
+    /// It does not, since the protocol allows nothing that begins so: that is [`Error::Unexpected`].
     Unexpected,
 }
 
 impl Frame {
-    /// That of a unit that is one line.
+    /// For a unit that is one line.
     pub fn line(last: Part<'_>) -> Self {
         if let Part::Nothing = last { Self::Line } else { Self::Whole }
     }
 
-    /// That of a unit that is one byte: of a protocol whose parser takes bytes as they come.
+    /// For a unit that is one byte, where a parser takes the bytes as they come.
     pub fn byte(last: Part<'_>) -> Self {
         if let Part::Nothing = last { Self::Exactly(1) } else { Self::Whole }
     }
 
-    /// What follows a header that announces so many bytes, and ends the unit.
+    /// For a unit that ends with the bytes that its header announces.
     pub fn body(length: u32) -> Self {
         if length == 0 { Self::Whole } else { Self::Exactly(length) }
     }
@@ -99,7 +111,7 @@ pub enum Side {
 /// What a unit of the peer's, or the opening, brought about.
 #[derive(Debug)]
 pub enum Step {
-    /// Nothing yet: what is a line to the limits goes on with the next unit, or the first is to come.
+    /// Nothing yet: the next unit belongs to the same line or packet, or the first is to come.
     More,
     /// The reply goes on with another unit.
     Next,
@@ -128,6 +140,10 @@ impl<R, D: Dialogue<R> + ?Sized> Dialogue<R> for Box<D> {
 
     fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
         (**self).receive(unit)
+    }
+
+    fn speaks_unasked(&self) -> bool {
+        (**self).speaks_unasked()
     }
 
     fn awaiting(&self) -> &'static str {

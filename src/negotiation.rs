@@ -11,7 +11,9 @@
 //! | Awaiting | the dialogue's error, a limit | Failed |
 //! | Sending | `poll_transmit` | Awaiting |
 //! | Parting | `poll_transmit` | Ended, Failed |
-//! | Sending | a byte | Failed if a client's; as while Awaiting if a server's, and what is to be sent adds up |
+//! | Sending, of a server | a byte | as while Awaiting, and what is to be sent adds up |
+//! | Sending, of a client | a byte | Failed, but if the dialogue's peer speaks unasked: then as while Awaiting |
+//! | any, with a unit that began while Sending | another step than `More`, `Next` | Failed |
 //! | Parting, Ended | a byte | Failed |
 //! | any | the end of the stream | Failed |
 //! | Failed | anything | Failed |
@@ -62,6 +64,8 @@ pub struct Negotiation<D, P: Policy> {
     dialogue: D,
     state: State<P::Outcome>,
     units: Units,
+    /// Whether the current unit began before the request was sent.
+    is_early: bool,
 }
 
 #[derive(Debug)]
@@ -102,7 +106,8 @@ impl<D: Dialogue<Server>> Negotiation<D, Accepting> {
 impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
     fn new(mut dialogue: D) -> Self {
         let opening = dialogue.open();
-        let mut negotiation = Self { dialogue, state: State::Awaiting, units: Units::new(Limits::default()) };
+        let mut negotiation =
+            Self { dialogue, state: State::Awaiting, units: Units::new(Limits::default()), is_early: false };
         // What comes ahead of the first reply is none.
         if let Err(error) = negotiation.enter(opening) {
             negotiation.state = State::Failed(error);
@@ -145,12 +150,17 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
                 State::Awaiting => {}
                 _ if input.is_empty() => return Ok(()),
                 State::Sending(_) if !P::Role::LOCKSTEP => {}
+                State::Sending(_) if self.dialogue.speaks_unasked() => self.is_early = true,
                 _ => return Err(self.fail(Error::Injected)),
             }
             let heard = match self.units.next(&mut input, |begun, last| self.dialogue.frame(begun, last)) {
                 Ok(Some(unit)) => self.dialogue.receive(unit),
                 Ok(None) => return Ok(()),
                 Err(error) => Err(error),
+            };
+            let heard = match heard {
+                Err(Error::Unexpected(_)) if self.is_early => Err(Error::Injected),
+                heard => heard,
             };
             heard.and_then(|step| self.step(step)).map_err(|error| self.fail(error))?;
         }
@@ -203,7 +213,11 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
     fn step(&mut self, step: Step) -> Result<(), Error> {
         match step {
             Step::More => Ok(()),
-            Step::Next => Ok(self.units.meter.line()?),
+            Step::Next => {
+                self.is_early = false;
+                Ok(self.units.meter.line()?)
+            }
+            _ if self.is_early => Err(Error::Injected),
             step => {
                 self.units.clear();
                 self.units.meter.reply()?;

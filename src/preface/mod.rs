@@ -133,6 +133,10 @@ impl<P: Preface, D: Dialogue> Dialogue for Via<P, D> {
         Ok(self.step(leg))
     }
 
+    fn speaks_unasked(&self) -> bool {
+        self.through && self.dialogue.speaks_unasked()
+    }
+
     fn awaiting(&self) -> &'static str {
         if self.through { self.dialogue.awaiting() } else { self.preface.awaiting() }
     }

@@ -107,6 +107,10 @@ impl Dialogue for Acap {
         }
     }
 
+    fn speaks_unasked(&self) -> bool {
+        true
+    }
+
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Greeting => "greeting",

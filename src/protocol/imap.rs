@@ -153,6 +153,10 @@ impl Dialogue for Imap {
         }
     }
 
+    fn speaks_unasked(&self) -> bool {
+        true
+    }
+
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Greeting => "greeting",

@@ -16,7 +16,7 @@
 //!
 //! After TLS the client speaks first: NICK and USER, and `CAP LS` again, what was listed before being void. If it was
 //! asked before TLS, registration waits for `CAP END`. A server that does not know STARTTLS may answer nothing at all
-//! before NICK and USER: keep a deadline. When asked to ask, a notice right behind the list is out of turn.
+//! before NICK and USER: keep a deadline.
 //!
 //! The specification is deprecated in favour of TLS on port 6697.
 
@@ -103,6 +103,10 @@ impl Dialogue for Irc {
             }
             _ => Err(Error::unexpected(line)),
         }
+    }
+
+    fn speaks_unasked(&self) -> bool {
+        true
     }
 
     fn awaiting(&self) -> &'static str {

@@ -68,6 +68,10 @@ impl Dialogue for Ldap {
         }
     }
 
+    fn speaks_unasked(&self) -> bool {
+        true
+    }
+
     fn awaiting(&self) -> &'static str {
         "StartTLS"
     }

@@ -60,6 +60,10 @@ impl Dialogue for Nsq {
         }
     }
 
+    fn speaks_unasked(&self) -> bool {
+        true
+    }
+
     fn awaiting(&self) -> &'static str {
         "IDENTIFY"
     }

@@ -139,6 +139,10 @@ impl Dialogue for Telnet {
         if let Within::Nothing = self.within { self.command() } else { Ok(Step::More) }
     }
 
+    fn speaks_unasked(&self) -> bool {
+        true
+    }
+
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Offer => "DO START_TLS",

@@ -228,6 +228,8 @@ impl Xmpp {
         match self.open {
             Open::Feature | Open::StartTls => {}
             Open::Error | Open::Failure => self.text.extend(text),
+            // White space between elements may come at any time (§4.6.1).
+            Open::Stream if text.trim_ascii().is_empty() => return Ok(Step::Next),
             _ if text.trim_ascii().is_empty() => {}
             _ => return Err(self.unexpected()),
         }
@@ -299,6 +301,10 @@ impl Dialogue for Xmpp {
             self.said.clear();
         }
         Ok(step)
+    }
+
+    fn speaks_unasked(&self) -> bool {
+        true
     }
 
     fn awaiting(&self) -> &'static str {
