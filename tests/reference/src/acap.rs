@@ -29,12 +29,15 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             return Err(End::NotAdvertised);
         }
     }
-    talk.say(format!("{tag}STARTTLS\r\n"))?;
+    talk.ask(format!("{tag}STARTTLS\r\n"))?;
     loop {
         let response = text(&talk.long_line()?, b"");
         if let Some(untagged) = response.strip_prefix(b"* ") {
             match &status(untagged)[..] {
-                "OK" | "NO" | "BAD" | "ALERT" | "LANG" => continue,
+                "OK" | "NO" | "BAD" | "ALERT" | "LANG" => {
+                    talk.pass();
+                    continue;
+                }
                 "BYE" => return Err(closing(untagged)),
                 _ => return Err(End::Unexpected),
             }

@@ -26,14 +26,14 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         }
     }
     if knobs.ask && knobs.start != Start::Command {
-        talk.say(format!("{tag}C CAPABILITY\r\n"))?;
+        talk.ask(format!("{tag}C CAPABILITY\r\n"))?;
         answer(talk, &format!("{tag}C"), true)?;
         talk.advertised.get_or_insert(false);
     }
     if knobs.start != Start::Command && talk.advertised == Some(false) && !knobs.insist {
         return Err(End::NotAdvertised);
     }
-    talk.say(format!("{tag} STARTTLS\r\n"))?;
+    talk.ask(format!("{tag} STARTTLS\r\n"))?;
     answer(talk, &tag, false)
 }
 
@@ -45,6 +45,7 @@ fn answer(talk: &mut Talk<'_>, tag: &str, lists: bool) -> Outcome {
             if status(untagged) == "BYE" {
                 return Err(closing(untagged));
             }
+            talk.pass();
             continue;
         }
         let (origin, answer) = word(&response);

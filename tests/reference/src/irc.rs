@@ -15,13 +15,14 @@ use crate::talk::{End, Outcome, Talk, is};
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
     if knobs.ask && knobs.start != Start::Command {
-        talk.say("CAP LS 302\r\n")?;
+        talk.ask("CAP LS 302\r\n")?;
         loop {
             let message = message(talk)?;
             if let Some((list, last)) = capabilities(&message) {
                 let listed = list.iter().any(|name| name == b"tls" || name.starts_with(b"tls="));
                 talk.advertised = Some(listed || talk.advertised == Some(true));
                 if !last {
+                    talk.pass();
                     continue;
                 }
                 if talk.advertised == Some(false) && !knobs.insist {
@@ -30,16 +31,16 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
                 break;
             }
             match numeric(&message)? {
-                None => {}
+                None => talk.pass(),
                 Some(400..=599) => break,
                 Some(_) => return Err(End::Unexpected),
             }
         }
     }
-    talk.say("STARTTLS\r\n")?;
+    talk.ask("STARTTLS\r\n")?;
     loop {
         match numeric(&message(talk)?)? {
-            None => {}
+            None => talk.pass(),
             Some(670) => return Ok(()),
             Some(code @ (400..=599 | 691)) => {
                 return Err(End::Refused { code: code.to_string(), temporary: false });

@@ -13,7 +13,7 @@ use starttls::protocol::Client;
 use crate::talk::{End, Outcome, Talk};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    talk.say(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037")?;
+    talk.ask(b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037")?;
     loop {
         let message = hear(talk)?;
         let (id, code, name) = parse(&message).ok_or(End::Unexpected)?;
@@ -24,7 +24,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             (1, None | Some(b"1.3.6.1.4.1.1466.20037")) if code == 0 => return Ok(()),
             (1, None | Some(b"1.3.6.1.4.1.1466.20037")) => return Err(End::Refused { code: status, temporary }),
             (0, Some(b"1.3.6.1.4.1.1466.20036")) => return Err(End::Closing { code: status, temporary }),
-            (0, Some([_, ..])) => {}
+            (0, Some([_, ..])) => talk.pass(),
             _ => return Err(End::Unexpected),
         }
     }

@@ -11,7 +11,7 @@ use starttls::protocol::Client;
 use crate::talk::{End, Outcome, Talk};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    talk.say(b"\x14\0\0\0\x02\x0a\x11\x0a\x0f\x0a\x03tls\x12\x08\x08\x01\x12\x04\x08\x07\x40\x01")?;
+    talk.ask(b"\x14\0\0\0\x02\x0a\x11\x0a\x0f\x0a\x03tls\x12\x08\x08\x01\x12\x04\x08\x07\x40\x01")?;
     loop {
         let header = talk.bytes(5)?;
         let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
@@ -22,7 +22,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         match header[4] {
             0 => return Ok(()),
             1 => return Err(error(&message[..message.len().min(256)])),
-            _ => {}
+            _ => talk.pass(),
         }
     }
 }

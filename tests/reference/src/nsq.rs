@@ -12,7 +12,7 @@ use crate::nats::object;
 use crate::talk::{End, Outcome, Talk};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    talk.say(b"  V2IDENTIFY\n\0\0\0\x2a{\"feature_negotiation\":true,\"tls_v1\":true}")?;
+    talk.ask(b"  V2IDENTIFY\n\0\0\0\x2a{\"feature_negotiation\":true,\"tls_v1\":true}")?;
     loop {
         let (size, kind) = (talk.u32()?, talk.u32()?);
         if size < 4 || kind > 1 {
@@ -23,6 +23,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             return Err(error(&data));
         }
         if data == b"_heartbeat_" {
+            talk.pass();
             continue;
         }
         let listed = if data == b"OK" { false } else { member(&data, "tls_v1").ok_or(End::Unexpected)? };

@@ -59,18 +59,36 @@ pub(crate) struct Talk<'a> {
     /// What has arrived of the turns so far and was not heard yet.
     arrived: Vec<u8>,
     sent: Vec<String>,
+    /// What is to be said once all that has arrived was heard.
+    unsent: Option<String>,
+    /// How much of what has arrived came before that.
+    early: usize,
+    /// Whether what was heard last came before it, in part or all.
+    heard_early: bool,
 }
 
 impl<'a> Talk<'a> {
     pub(crate) fn new(client: Client<'a>, turns: &'a [Vec<u8>]) -> Self {
-        Self { client, advertised: None, turns: turns.iter(), arrived: Vec::new(), sent: Vec::new() }
+        Self {
+            client,
+            advertised: None,
+            turns: turns.iter(),
+            arrived: Vec::new(),
+            sent: Vec::new(),
+            unsent: None,
+            early: 0,
+            heard_early: false,
+        }
     }
 
     /// Hears so many bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Result<Vec<u8>, End> {
         while self.arrived.len() < count {
+            self.sent.extend(self.unsent.take());
             self.arrived.extend(self.turns.next().ok_or(End::Pending)?);
         }
+        self.heard_early |= count > 0 && self.early > 0;
+        self.early = self.early.saturating_sub(count);
         Ok(self.arrived.drain(..count).collect())
     }
 
@@ -117,10 +135,27 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
+    /// Says something to a server that may speak unasked. What has arrived by then may be passed over, but decides nothing.
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Outcome {
+        if self.heard_early {
+            return Err(End::Injected);
+        }
+        self.early = self.arrived.len();
+        self.unsent = Some(Escaped(request.as_ref()).to_string());
+        Ok(())
+    }
+
+    /// Passes over what was heard.
+    pub(crate) fn pass(&mut self) {
+        self.heard_early = false;
+    }
+
     /// The verdict on a dialogue that ended like this. Behind an agreement the server has nothing more to say.
     pub(crate) fn verdict(self, outcome: Outcome) -> Verdict {
         let silent = self.arrived.is_empty() && self.turns.as_slice().iter().all(Vec::is_empty);
         let end = match outcome {
+            Err(end @ (End::Closing { .. } | End::Pending)) => end,
+            _ if self.heard_early => End::Injected,
             Ok(()) if silent => End::Upgraded,
             Ok(()) => End::Injected,
             Err(end) => end,

@@ -15,8 +15,10 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         while start_tls(talk)? != [253, 46] {}
         talk.advertised = Some(true);
     }
-    talk.say([255, 251, 46, 255, 250, 46, 1, 255, 240])?;
-    while start_tls(talk)? == [253, 46] {}
+    talk.ask([255, 251, 46, 255, 250, 46, 1, 255, 240])?;
+    while start_tls(talk)? == [253, 46] {
+        talk.pass();
+    }
     Ok(())
 }
 
@@ -31,7 +33,7 @@ fn start_tls(talk: &mut Talk<'_>) -> Result<Vec<u8>, End> {
             [252, 46] => return Err(End::refused("WONT")),
             [254, 46] => return Err(End::refused("DONT")),
             [_, 46, ..] => return Err(End::Unexpected),
-            _ => {}
+            _ => talk.pass(),
         }
     }
 }

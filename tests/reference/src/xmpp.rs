@@ -33,14 +33,14 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>, server: bool) -> Outcome {
         while let Ok(Some(_)) = xml.parser.parse(&mut rest, false) {}
         xml.depth = 1;
     } else {
-        xml.talk.say(header)?;
+        xml.talk.ask(header)?;
         let listed = xml.features()?;
         xml.talk.advertised = Some(listed);
         if !listed && !knobs.insist {
             return Err(End::NotAdvertised);
         }
     }
-    xml.talk.say(format!("<starttls xmlns='{TLS}'/>"))?;
+    xml.talk.ask(format!("<starttls xmlns='{TLS}'/>"))?;
     match xml.child(Text::Space)?.ok_or(End::closing("</stream>"))? {
         (namespace, name) if namespace == TLS && name == "proceed" => match xml.child(Text::Space)? {
             None => Ok(()),
@@ -91,6 +91,9 @@ impl Xml<'_, '_> {
                 Event::Text(_, text) => {
                     if allowed == Text::Space && !text.trim_ascii().is_empty() {
                         return Err(End::Unexpected);
+                    }
+                    if self.depth == 1 {
+                        self.talk.pass();
                     }
                 }
             }
