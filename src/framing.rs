@@ -10,7 +10,7 @@ use crate::{Error, Text};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Framing {
-    /// PRELOGIN packets of TDS (MS-TDS §2.2.3.1, §2.2.6.5).
+    /// PRELOGIN packets of TDS (MS-TDS §2.2.3.1, §2.2.6.5). Servers behind some gateways send packets of the type of a reply.
     Tds,
 }
 
@@ -36,7 +36,7 @@ impl Framing {
     pub fn length(self, header: [u8; Self::HEADER]) -> Result<usize, Error> {
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
         match (header[0], length.checked_sub(Self::HEADER)) {
-            (0x12, Some(length)) => Ok(length),
+            (0x12 | 0x04, Some(length)) => Ok(length),
             _ => Err(Error::Unexpected(Text::new(&header))),
         }
     }

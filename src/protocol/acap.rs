@@ -17,7 +17,7 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line, long_line, strip_literal, word};
+use super::{Knobs, Start, check, is_text, line, lines, long_line, strip_literal, word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
@@ -92,14 +92,19 @@ impl Dialogue for Acap {
         let is = |known: &str| word(response).0.eq_ignore_ascii_case(known.as_bytes());
         match (self.awaiting, origin, status) {
             (Awaiting::Greeting, Origin::Untagged, Status::Data) if is("ACAP") => {
-                let advertised = *self.advertised.insert(lists_starttls(response));
-                let declines = !advertised && !self.knobs.insist;
+                self.advertised = lists_starttls(tagged::text(response));
+                let declines = self.advertised == Some(false) && !self.knobs.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
-            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
+            (_, Origin::Untagged | Origin::Tagged, Status::Bye)
+            | (Awaiting::Greeting, Origin::Untagged, Status::No | Status::Bad) => {
+                Err(Error::Closing(reply(status, response)))
+            }
             (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Next),
             (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Next),
-            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) if lines(line).next().is_some_and(is_text) => {
+                Ok(Step::Upgrade)
+            }
             (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad) => {
                 Ok(Step::Decline(Reason::Refused(reply(status, response))))
             }
@@ -123,21 +128,29 @@ impl Dialogue for Acap {
     }
 }
 
-/// Whether STARTTLS is the name of a capability of the greeting: `(NAME "string" …)`.
-fn lists_starttls(mut rest: &[u8]) -> bool {
+/// Whether STARTTLS is the name of a capability of the greeting: `(NAME "string" …)`. `None` if it is not, but something else
+/// stands among the capabilities.
+fn lists_starttls(mut rest: &[u8]) -> Option<bool> {
+    let mut listed = Some(false);
     while let [byte, behind @ ..] = rest {
         rest = match byte {
             b'(' => {
-                let Some(end) = behind.iter().position(|byte| matches!(byte, b' ' | b')')) else { break };
-                if behind[..end].eq_ignore_ascii_case(b"STARTTLS") {
-                    return true;
+                let end = behind.iter().position(|byte| matches!(byte, b' ' | b')'))?;
+                match &behind[..end] {
+                    name if name.eq_ignore_ascii_case(b"STARTTLS") => return Some(true),
+                    [first, ..] if first.is_ascii_alphanumeric() => {}
+                    _ => listed = None,
                 }
                 arguments(&behind[end..])
             }
-            _ => strip_literal(rest).map_or(behind, |(_, behind)| behind),
+            b' ' => behind,
+            _ => {
+                listed = None;
+                strip_literal(rest).map_or(behind, |(_, behind)| behind)
+            }
         };
     }
-    false
+    listed
 }
 
 /// What stands behind the parenthesis that closes these arguments: strings, which may hold one.

@@ -13,8 +13,12 @@
 //! Only 234 is yes. A 334 is none: it says that more security data has to be exchanged first (RFC 2228 §5), of which TLS
 //! has none.
 //!
-//! Replies of several lines go by RFC 959 §4.2: behind `234-` a line may hold anything, a code too, and the first that
-//! begins with the same code and a space is the last. A 421 may come at any time, and ends the session.
+//! Replies of several lines go by RFC 959 §4.2: behind `234-` a line may hold anything, and the first that begins with the same
+//! code and a space is the last. So is one that begins with a 4xx or 5xx and a space: some servers greet with `220-`, and turn the
+//! client away with `421` in the next line. A 421 may come at any time, and ends the session.
+//!
+//! The reply to FEAT lists the features, each behind a space (RFC 2389 §3.2). If it is of another form, or has AUTH without a
+//! mechanism (RFC 4217 §6), AUTH TLS is sent all the same.
 //!
 //! After TLS the client speaks first, and there is no second greeting. Before the first transfer it says `PBSZ 0` and
 //! `PROT P` (RFC 4217 §9): until then the control connection alone is protected, and files and listings go in the clear.
@@ -24,7 +28,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code, lines, word};
+use super::{Knobs, Start, code, is_text, last_line, lines, reply_status, word};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an FTP client.
@@ -101,22 +105,16 @@ impl Dialogue for Ftp {
 
     fn frame(&self, reply: &[u8], last: Part<'_>) -> Frame {
         match (code(reply), last) {
-            // Behind `234-` anything goes, up to a line that begins with `234 ` (RFC 959 §4.2).
-            (Some((_, [b'-', ..])), Part::Line(line))
-                if line.get(..4) != Some(&[reply[0], reply[1], reply[2], b' ']) =>
-            {
-                Frame::Line
-            }
+            (Some((first, [b'-', ..])), Part::Line(line)) => match code(line) {
+                Some((code, [b' ', ..])) if code == first || matches!(code, 400..=599) => Frame::Whole,
+                _ => Frame::Line,
+            },
             _ => Frame::line(last),
         }
     }
 
     fn receive(&mut self, reply: &[u8]) -> Result<Step, Error> {
-        let code = match code(reply) {
-            Some((code, [] | [b' ' | b'-', ..])) => code,
-            _ => return Err(Error::unexpected(reply)),
-        };
-        let text = reply.get(4..).unwrap_or_default().trim_ascii_end();
+        let (code, text) = reply_status(reply).unwrap_or_default();
         match (self.awaiting, code) {
             (Awaiting::Greeting, 120) => Ok(Step::Await),
             (Awaiting::Greeting, 220) if self.knobs.ask => Ok(self.send_feat()),
@@ -124,12 +122,12 @@ impl Dialogue for Ftp {
             (Awaiting::Greeting, 230) => Ok(Step::Decline(Reason::Preauthenticated(Text::new(text)))),
             (_, 421) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
             (Awaiting::Feat, 211) => {
-                let advertised = *self.advertised.insert(lines(reply).any(is_auth_tls));
-                let declines = !advertised && !self.knobs.insist;
+                self.advertised = lists_auth_tls(reply);
+                let declines = self.advertised == Some(false) && !self.knobs.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_auth_tls() })
             }
             (Awaiting::Feat, 400..=599) => Ok(self.send_auth_tls()),
-            (Awaiting::AuthTls | Awaiting::AuthSsl, 234) => Ok(Step::Upgrade),
+            (Awaiting::AuthTls | Awaiting::AuthSsl, 234) if is_text(reply) => Ok(Step::Upgrade),
             (Awaiting::AuthTls, 500 | 502 | 504) if self.ssl => Ok(self.send_auth_ssl()),
             (Awaiting::AuthTls | Awaiting::AuthSsl, 400..=599) => {
                 Ok(Step::Decline(Reason::Refused(refusal(code, text))))
@@ -152,13 +150,26 @@ impl Dialogue for Ftp {
     }
 }
 
-/// Whether a line of the reply to FEAT is ` AUTH TLS`, or has TLS in a list: ` AUTH SSL;TLS;` (RFC 2389 §3.2, RFC 4217 §6).
-fn is_auth_tls(line: &[u8]) -> bool {
-    let Some((feature, mechanisms)) = line.strip_prefix(b" ").map(word) else { return false };
-    let is_tls = |mechanism: &[u8]| mechanism.eq_ignore_ascii_case(b"TLS");
-    feature.eq_ignore_ascii_case(b"AUTH") && mechanisms.split(|&byte| byte == b';' || byte == b' ').any(is_tls)
+/// Whether the reply to FEAT has ` AUTH TLS`, or TLS in a list: ` AUTH SSL;TLS;` (RFC 2389 §3.2, RFC 4217 §6). `None` if it has not,
+/// but is not understood as a whole.
+fn lists_auth_tls(reply: &[u8]) -> Option<bool> {
+    let mut listed = Some(false);
+    for line in lines(reply).skip(1).take_while(|line| *line != last_line(reply)) {
+        match line.strip_prefix(b" ").map(word) {
+            Some((feature, mechanisms)) if feature.eq_ignore_ascii_case(b"AUTH") => {
+                let is_tls = |mechanism: &[u8]| mechanism.eq_ignore_ascii_case(b"TLS");
+                if mechanisms.split(|&byte| byte == b';' || byte == b' ').any(is_tls) {
+                    return Some(true);
+                }
+                listed = listed.filter(|_| !mechanisms.is_empty());
+            }
+            Some((feature @ [_, ..], _)) if feature.iter().all(u8::is_ascii_graphic) => {}
+            _ => listed = None,
+        }
+    }
+    listed
 }
 
 fn refusal(code: u16, text: &[u8]) -> Reply {
-    Reply { code: Code::Number(code), text: Text::new(text), temporary: code < 500 }
+    Reply { code: Code::Number(code), text: Text::new(text.trim_ascii_end()), temporary: code < 500 }
 }

@@ -82,12 +82,15 @@ impl Dialogue for Http {
         if line.is_interim() {
             return Ok(Step::Next);
         }
-        match (line.status, Fields::of(response)?) {
-            (101, fields) if fields.tls => Ok(Step::Upgrade),
-            (101, _) => Err(Error::unexpected(&[b"101 ", line.reason].concat())),
-            (status, fields) if fields.end(status, line.minor).is_some() => {
+        match (line.status, Fields::of(response)) {
+            (101, fields) => match fields?.tls {
+                true => Ok(Step::Upgrade),
+                false => Err(Error::unexpected(&[b"101 ", line.reason].concat())),
+            },
+            (status, Ok(fields)) if fields.end(status, line.minor).is_some() => {
                 Ok(Step::Decline(Reason::Refused(line.refusal())))
             }
+            // Where the body ends cannot be told.
             _ => Err(Error::Closing(line.refusal())),
         }
     }
@@ -123,7 +126,8 @@ impl Fields {
     fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Error> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("Upgrade") {
-            self.tls |= elements(value).any(is_tls);
+            // No protocol is in quotes.
+            self.tls |= !value.contains(&b'"') && elements(value).any(is_tls);
         } else if is("Transfer-Encoding") || is("Connection") && elements(value).any(is_close) {
             self.endless = true;
         } else if is("Content-Length") {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line, literal, strip_word};
+use super::{Knobs, Start, check, is_text, line, lists, literal, strip_word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
 
@@ -131,23 +131,27 @@ impl Dialogue for Imap {
 
     fn receive(&mut self, response: &[u8]) -> Result<Step, Error> {
         if self.awaiting != Awaiting::StartTls
-            && let Some(mut capabilities) = capabilities(response)
+            && let Some(capabilities) = capabilities(response)
         {
-            self.advertised = Some(capabilities.any(|word| word.eq_ignore_ascii_case(b"STARTTLS")));
+            self.advertised = lists(capabilities, b"STARTTLS");
         }
         let (origin, status, text) = self.parse(response);
         match (self.awaiting, origin, status) {
-            (Awaiting::Greeting, Origin::Untagged, Status::Ok) => Ok(self.next()),
+            (Awaiting::Greeting, Origin::Untagged, Status::Ok) if is_text(response) => Ok(self.next()),
             (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
                 Ok(Step::Decline(Reason::Preauthenticated(Text::new(tagged::text(text)))))
             }
-            (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
-            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Ok(Step::Next),
-            (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
-                self.advertised.get_or_insert(false);
-                Ok(self.next())
+            // A greeting of NO or BAD is none, and means no good; nor does BYE with a tag.
+            (_, Origin::Untagged | Origin::Tagged, Status::Bye)
+            | (Awaiting::Greeting, Origin::Untagged, Status::No | Status::Bad) => {
+                Err(Error::Closing(reply(status, text)))
             }
-            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
+            // PREAUTH is a greeting.
+            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, status) if status != Status::Preauth => {
+                Ok(Step::Next)
+            }
+            (Awaiting::Capability, Origin::Tagged, Status::Ok) => Ok(self.next()),
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) if is_text(response) => Ok(Step::Upgrade),
             (_, Origin::Tagged, Status::No | Status::Bad) => Ok(Step::Decline(Reason::Refused(reply(status, text)))),
             _ => Err(Error::unexpected(response)),
         }
@@ -171,10 +175,10 @@ impl Dialogue for Imap {
 }
 
 /// The words of `* CAPABILITY …` and `* OK [CAPABILITY …] …`. No list of them has a literal in it.
-fn capabilities(response: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+fn capabilities(response: &[u8]) -> Option<impl Iterator<Item = &[u8]> + Clone> {
     let response = response.strip_prefix(b"* ").filter(|response| memchr(b'\n', response).is_none())?;
     let list = match strip_word(response, b"OK").and_then(|text| text.strip_prefix(b" [")) {
-        Some(code) => code.split(|&byte| byte == b']').next()?,
+        Some(code) => &code[..memchr(b']', code)?],
         None => response,
     };
     let words = strip_word(list, b"CAPABILITY").filter(|words| matches!(words, [] | [b' ', ..]))?;

@@ -22,7 +22,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code};
+use super::{Knobs, Start, code, is_text, no};
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of an IRC client.
@@ -66,13 +66,14 @@ impl Irc {
     }
 
     /// Takes a line of the list of capabilities.
-    fn listed(&mut self, tls: bool, goes_on: bool) -> Step {
-        let advertised = self.advertised.get_or_insert(false);
-        *advertised |= tls;
-        match *advertised || self.knobs.insist {
+    fn listed(&mut self, tls: Option<bool>, goes_on: bool) -> Step {
+        if self.advertised != Some(true) {
+            self.advertised = tls;
+        }
+        match self.advertised == Some(false) && !self.knobs.insist {
             _ if goes_on => Step::Next,
-            true => self.send_starttls(),
-            false => Step::Decline(Reason::NotAdvertised),
+            true => Step::Decline(Reason::NotAdvertised),
+            false => self.send_starttls(),
         }
     }
 }
@@ -86,22 +87,25 @@ impl Dialogue for Irc {
     }
 
     fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
-        let (command, parameters) = parse(line);
+        let message = message(line);
+        let (command, parameters) = word(message);
         let is = |known: &str| command.eq_ignore_ascii_case(known.as_bytes());
         let numeric = code(command).filter(|(_, rest)| rest.is_empty()).map(|(numeric, _)| numeric);
         let list = list(parameters).filter(|_| is("CAP"));
         match (self.awaiting, numeric, list) {
             (Awaiting::CapLs, None, Some((tls, goes_on))) => Ok(self.listed(tls, goes_on)),
-            (Awaiting::StartTls, Some(670), _) => Ok(Step::Upgrade),
+            (Awaiting::StartTls, Some(670), _) if is_text(line) => Ok(Step::Upgrade),
             (_, Some(20 | 439), _) => Ok(Step::Next),
             (_, None, _) if is("NOTICE") || is("PING") || is("CAP") => Ok(Step::Next),
-            (_, None, _) if is("ERROR") => Err(Error::Closing(reply(Code::Word("ERROR"), parameters))),
             (_, Some(465), _) => Err(Error::Closing(reply(Code::Number(465), parameters))),
             (Awaiting::CapLs, Some(400..=599), _) => Ok(self.send_starttls()),
             (Awaiting::StartTls, Some(numeric @ (400..=599 | 691)), _) => {
                 Ok(Step::Decline(Reason::Refused(reply(Code::Number(numeric), parameters))))
             }
-            _ => Err(Error::unexpected(line)),
+            _ => match no(message, b"ERROR") {
+                Some(text) => Err(Error::Closing(reply(Code::Word("ERROR"), text.trim_ascii_start()))),
+                None => Err(Error::unexpected(line)),
+            },
         }
     }
 
@@ -121,14 +125,12 @@ impl Dialogue for Irc {
     }
 }
 
-/// The command, with the prefix left out, and its parameters. More than one space may stand between (RFC 1459 §2.3.1).
-fn parse(line: &[u8]) -> (&[u8], &[u8]) {
-    match word(line) {
-        ([b':', ..], rest) => word(rest),
-        message => message,
-    }
+/// A line with its prefix left out.
+fn message(line: &[u8]) -> &[u8] {
+    if line.starts_with(b":") { word(line).1 } else { line }
 }
 
+/// The first word, and what stands behind it. More than one space may stand between (RFC 1459 §2.3.1).
 fn word(line: &[u8]) -> (&[u8], &[u8]) {
     let (word, mut rest) = super::word(line);
     while let [b' ', behind @ ..] = rest {
@@ -137,16 +139,21 @@ fn word(line: &[u8]) -> (&[u8], &[u8]) {
     (word, rest)
 }
 
-/// Whether a list of capabilities has `tls` in it, and whether it goes on: `target LS * :tls=6697 …`.
-fn list(parameters: &[u8]) -> Option<(bool, bool)> {
-    let (subcommand, rest) = word(word(parameters).1);
+/// Whether a list of capabilities has `tls` in it, and whether it goes on: `target LS * :tls=6697 …`. One without the target or
+/// the list is not understood.
+fn list(parameters: &[u8]) -> Option<(Option<bool>, bool)> {
+    let (target, rest) = word(parameters);
+    let (subcommand, rest) = word(rest);
     let (goes_on, list) = match word(rest) {
         (b"*", list) => (true, list),
         _ => (false, rest),
     };
     let is_tls = |capability: &[u8]| capability == b"tls" || capability.starts_with(b"tls=");
     let tls = list.strip_prefix(b":").unwrap_or(list).split(|&byte| byte == b' ').any(is_tls);
-    (subcommand.eq_ignore_ascii_case(b"LS") && !list.is_empty()).then_some((tls, goes_on))
+    match subcommand.eq_ignore_ascii_case(b"LS") {
+        true if goes_on || !list.is_empty() => Some((Some(tls), goes_on)),
+        is_ls => (is_ls || target.eq_ignore_ascii_case(b"LS")).then_some((None, false)),
+    }
 }
 
 fn reply(code: Code, parameters: &[u8]) -> Reply {

@@ -5,8 +5,9 @@
 //! S: LDAPMessage { messageID 1, ExtendedResponse { resultCode success, matchedDN "", diagnosticMessage "" } }
 //! ```
 //!
-//! The response may have a referral, a responseName (which then is that of the request, §4.14.2), a responseValue and
-//! controls. Lengths may have any form of BER's that is definite (§5.1): Active Directory pads its own to four bytes.
+//! A response of success may have a responseName, which then is that of the request, but no responseValue (§4.14.2) and no
+//! referral (§4.1.9). Behind what this specification knows others may follow, which are ignored (§4). Lengths may have any
+//! form of BER's that is definite (§5.1): Active Directory pads its own to four bytes.
 //!
 //! Before the response the server may send unsolicited notifications, whose messageID is 0 (§4.4). The Notice of
 //! Disconnection (§4.4.1) ends the session; others are passed over.
@@ -60,9 +61,9 @@ impl Dialogue for Ldap {
     fn receive(&mut self, message: &[u8]) -> Result<Step, Error> {
         let response = Response::parse(message).ok_or_else(|| Error::unexpected(message))?;
         match (response.id, response.name, response.code) {
-            (1, None | Some(STARTTLS), 0) => Ok(Step::Upgrade),
-            (1, None | Some(STARTTLS), _) => Ok(Step::Decline(Reason::Refused(response.refusal()))),
-            (0, Some(NOTICE_OF_DISCONNECTION), _) => Err(Error::Closing(response.refusal())),
+            (1, None | Some(STARTTLS), 0) if response.is_success => Ok(Step::Upgrade),
+            (1, _, 1..) => Ok(Step::Decline(Reason::Refused(response.refusal()))),
+            (0, Some(NOTICE_OF_DISCONNECTION), _) | (0, None, 1..) => Err(Error::Closing(response.refusal())),
             (0, Some([_, ..]), _) => Ok(Step::Next),
             _ => Err(Error::unexpected(message)),
         }
@@ -81,6 +82,8 @@ impl Dialogue for Ldap {
 struct Response<'a> {
     id: u8,
     code: u32,
+    /// Whether it has all that a response of success must have, and nothing that it must not.
+    is_success: bool,
     diagnostic: &'a [u8],
     name: Option<&'a [u8]>,
 }
@@ -90,23 +93,22 @@ impl<'a> Response<'a> {
         let (message, []) = element(message, SEQUENCE)? else { return None };
         let ([id], message) = element(message, INTEGER)? else { return None };
         let (response, mut rest) = element(message, EXTENDED_RESPONSE)?;
-        let (code, response) = element(response, ENUMERATED)?;
-        let (_matched_dn, response) = element(response, OCTET_STRING)?;
-        let (diagnostic, mut response) = element(response, OCTET_STRING)?;
+        let (code, mut response) = element(response, ENUMERATED)?;
+        let _matched_dn = optional(&mut response, OCTET_STRING);
+        let diagnostic = optional(&mut response, OCTET_STRING);
         let referral = optional(&mut response, REFERRAL);
         let name = optional(&mut response, RESPONSE_NAME);
-        let _ = optional(&mut response, RESPONSE_VALUE);
-        let controls = optional(&mut rest, CONTROLS);
-        let code = match code {
-            // X.690 §8.3.2: no byte more than the number needs.
-            [0, 0..=0x7f, ..] | [] | [_, _, _, _, _, ..] => return None,
-            code => code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte)),
+        let controls = optional(&mut rest, CONTROLS).unwrap_or_default();
+        let is_success = code == [0]
+            && diagnostic.is_some()
+            && referral.is_none()
+            && ber::are_others(response, &[ENUMERATED, OCTET_STRING, REFERRAL, RESPONSE_NAME, RESPONSE_VALUE])
+            && ber::are(controls, SEQUENCE, is_control)
+            && ber::are_others(rest, &[INTEGER, EXTENDED_RESPONSE, CONTROLS]);
+        let (1..=4, code) = (code.len(), code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte))) else {
+            return None;
         };
-        let is_whole = response.is_empty()
-            && rest.is_empty()
-            && ber::are(referral.unwrap_or_default(), OCTET_STRING, |_| true)
-            && ber::are(controls.unwrap_or_default(), SEQUENCE, ber::are_flat);
-        is_whole.then_some(Self { id: *id, code, diagnostic, name })
+        Some(Self { id: *id, code, is_success, diagnostic: diagnostic.unwrap_or_default(), name })
     }
 
     fn refusal(&self) -> Reply {
@@ -116,6 +118,11 @@ impl<'a> Response<'a> {
             temporary: matches!(self.code, 51 | 52),
         }
     }
+}
+
+/// Whether this is a control (RFC 4511 §4.1.11): its type, and what else there may be.
+fn is_control(control: &[u8]) -> bool {
+    element(control, OCTET_STRING).is_some_and(|(_, rest)| ber::are_others(rest, &[]))
 }
 
 /// RFC 4511 §4.1.9.

@@ -10,11 +10,14 @@
 //!    ENCRYPTION                     01 ENCRYPT_ON or 03 ENCRYPT_REQ
 //! ```
 //!
-//! 00 (ENCRYPT_OFF: TLS for the login only) and 02 (ENCRYPT_NOT_SUP) are refusals. Nothing else may be said.
+//! 00 (ENCRYPT_OFF: TLS for the login only) and 02 (ENCRYPT_NOT_SUP) are refusals. In place of the options may stand an error,
+//! behind which the server hangs up.
 //!
 //! The handshake of TDS 7 travels in PRELOGIN packets ([`Framing::Tds`]), and TLS is on the wire as it is behind it. The
 //! client speaks first then: LOGIN7. TDS 8 begins with TLS, under the application protocol `tds/8.0`; its PRELOGIN comes
 //! behind the handshake.
+
+use alloc::string::String;
 
 use bytes::Bytes;
 
@@ -29,6 +32,8 @@ const PRELOGIN: &[u8] = &[
 ];
 
 /// The dialogue of a client of SQL Server.
+///
+/// An error in place of the options ends the session ([`Error::Closing`]).
 #[derive(Debug, Default)]
 pub struct Mssql {
     strict: bool,
@@ -67,6 +72,16 @@ fn encryption(body: &[u8]) -> Option<u8> {
     body.get(at).copied().filter(|_| at > options.len())
 }
 
+/// The error that stands in place of the options (MS-TDS §2.2.7.10): its number, and a text in UTF-16.
+fn error(body: &[u8]) -> Option<Reply> {
+    let [0xaa, _, _, a, b, c, d, _state, _class, low, high, rest @ ..] = body else { return None };
+    let units = rest.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit));
+    let units = units.take(usize::from(u16::from_le_bytes([*low, *high])).min(Text::MOST));
+    let text: String = char::decode_utf16(units).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+    let code = Code::Named(u32::from_le_bytes([*a, *b, *c, *d]), "error");
+    Some(Reply { code, text: Text::new(text.as_bytes()), temporary: false })
+}
+
 impl Dialogue for Mssql {
     fn open(&mut self) -> Step {
         if self.strict { Step::Upgrade } else { Step::Send(Bytes::from_static(PRELOGIN)) }
@@ -78,6 +93,9 @@ impl Dialogue for Mssql {
 
     fn receive(&mut self, reply: &[u8]) -> Result<Step, Error> {
         let body = reply.get(8..).unwrap_or_default();
+        if let Some(error) = error(body) {
+            return Err(Error::Closing(error));
+        }
         let encryption =
             encryption(body).filter(|encryption| *encryption < 4).ok_or_else(|| Error::unexpected(body))?;
         self.advertised = Some(encryption != 2);

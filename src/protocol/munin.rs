@@ -73,7 +73,9 @@ impl Dialogue for Munin {
             }
             (Awaiting::Banner, [b'#', text @ ..]) => Err(Error::Closing(reply("#", text))),
             (Awaiting::StartTls, b"TLS OK") => Ok(Step::Upgrade),
-            (Awaiting::StartTls, b"TLS MAYBE") => Err(Error::Closing(reply("TLS MAYBE", b""))),
+            (Awaiting::StartTls, line) if line.eq_ignore_ascii_case(b"TLS MAYBE") => {
+                Err(Error::Closing(reply("TLS MAYBE", b"")))
+            }
             (Awaiting::StartTls, [b'#', text @ ..]) => Ok(Step::Decline(Reason::Refused(reply("#", text)))),
             _ => Err(Error::unexpected(line)),
         }

@@ -20,7 +20,7 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line, long_line, word};
+use super::{Knobs, Start, begins_with_word, check, is_text, line, lines, long_line, word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
@@ -105,12 +105,14 @@ impl Dialogue for Mupdate {
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (Awaiting::Greeting, Origin::Untagged, _) => {
-                if line.eq_ignore_ascii_case(b"* STARTTLS") {
+                if begins_with_word(response, b"STARTTLS") {
                     self.advertised = Some(true);
                 }
                 Ok(Step::Next)
             }
-            (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
+            (Awaiting::StartTls, Origin::Tagged, Status::Ok) if lines(line).next().is_some_and(is_text) => {
+                Ok(Step::Upgrade)
+            }
             (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad)
             | (Awaiting::StartTls, Origin::Untagged, Status::Bad) => {
                 Ok(Step::Decline(Reason::Refused(reply(status, response))))

@@ -57,9 +57,11 @@ impl Dialogue for Mysql {
     fn frame(&self, begun: &[u8], _: Part<'_>) -> Frame {
         match *begun {
             [] => Frame::Exactly(4),
-            [low, middle, high, 0] if [low, middle, high] != [0; 3] => Frame::Exactly(1),
-            // The version of the protocol, or an error in its place.
-            [low, middle, high, _, 10 | 0xff] => Frame::body(u32::from_le_bytes([low, middle, high, 0]) - 1),
+            [low, middle, high, _] if [low, middle, high] != [0; 3] => Frame::Exactly(1),
+            // The version of the protocol, or an error in its place, whose number MariaDB counts from 1 at times.
+            [low, middle, high, 0, 10] | [low, middle, high, _, 0xff] => {
+                Frame::body(u32::from_le_bytes([low, middle, high, 0]) - 1)
+            }
             [_, _, _, _] | [_, _, _, _, _] => Frame::Unexpected,
             _ => Frame::Whole,
         }

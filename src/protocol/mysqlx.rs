@@ -51,18 +51,18 @@ impl Dialogue for MysqlX {
             OK => Ok(Step::Upgrade),
             NOTICE => Ok(Step::Next),
             _ => {
-                let (mut fatal, mut number, mut text) = (false, None, &b""[..]);
+                let (mut fatal, mut number, mut text) = (false, 0, &b""[..]);
                 let mut rest = body;
                 while let Some((field, behind)) = field(rest) {
                     match field {
                         (1, Value::Number(severity)) => fatal = severity == 1,
-                        (2, Value::Number(code)) => number = Some(code),
+                        (2, Value::Number(code)) => number = code,
                         (3, Value::Bytes(bytes)) => text = bytes,
                         _ => {}
                     }
                     rest = behind;
                 }
-                let reply = refusal(number.ok_or_else(|| Error::unexpected(message))?, text);
+                let reply = refusal(number, text);
                 if fatal { Err(Error::Closing(reply)) } else { Ok(Step::Decline(Reason::Refused(reply))) }
             }
         }

@@ -11,6 +11,7 @@
 //! one to believe, with the addresses of its fellows in it. A server that is set to `handshake_first` takes TLS from the
 //! first byte on: see [`Nats::handshake_first`].
 
+use super::no;
 use crate::wire::json;
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
@@ -46,8 +47,8 @@ impl Dialogue for Nats {
 
     fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
         let (operation, rest) = line.split_at(line.iter().position(|byte| b" \t".contains(byte)).unwrap_or(line.len()));
-        if operation.eq_ignore_ascii_case(b"-ERR") {
-            let reply = Reply { code: Code::Word("-ERR"), text: Text::new(rest.trim_ascii()), temporary: false };
+        if let Some(text) = no(line.strip_prefix(b"-").unwrap_or(line), b"ERR") {
+            let reply = Reply { code: Code::Word("-ERR"), text: Text::new(text.trim_ascii()), temporary: false };
             return Err(Error::Closing(reply));
         }
         match json::truths(rest, ["tls_required", "tls_available"]) {

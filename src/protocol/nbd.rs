@@ -118,7 +118,7 @@ impl Dialogue for Nbd {
 fn length(header: &[u8; 20]) -> Option<u32> {
     match split(header) {
         (REPLY, STARTTLS, ACK, 0) => Some(0),
-        (REPLY, STARTTLS, FIRST_ERROR.., length @ 0..=LONGEST) => Some(length),
+        (REPLY, _, FIRST_ERROR.., length @ 0..=LONGEST) => Some(length),
         _ => None,
     }
 }

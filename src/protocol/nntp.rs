@@ -18,7 +18,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code, lines, word};
+use super::{Knobs, Start, is_text, lines, lists, status};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an NNTP client.
@@ -76,30 +76,26 @@ impl Dialogue for Nntp {
     fn frame(&self, response: &[u8], last: Part<'_>) -> Frame {
         match (self.awaiting, last) {
             // A list goes on to a line of `.`.
-            (Awaiting::Capabilities, Part::Line(line))
-                if matches!(parse(response), Some((101, _))) && word(line).0 != b"." =>
-            {
-                Frame::Line
-            }
+            (Awaiting::Capabilities, Part::Line(line)) if parse(response).0 == 101 && line != b"." => Frame::Line,
             _ => Frame::line(last),
         }
     }
 
     fn receive(&mut self, response: &[u8]) -> Result<Step, Error> {
-        let (code, text) = parse(response).ok_or_else(|| Error::unexpected(response))?;
+        let (code, text) = parse(response);
         match (self.awaiting, code) {
+            (_, 400) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
+            (Awaiting::Capabilities, 400..=599) => Ok(self.send_starttls()),
+            (Awaiting::StartTls, 400..=599) => Ok(Step::Decline(Reason::Refused(refusal(code, text)))),
+            _ if !is_text(response) => Err(Error::unexpected(response)),
             (Awaiting::Greeting, 200 | 201) if self.knobs.ask => Ok(self.send_capabilities()),
             (Awaiting::Greeting, 200 | 201) => Ok(self.send_starttls()),
-            (_, 400) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
             (Awaiting::Capabilities, 101) => {
-                let lists = lines(response).skip(1).any(|line| word(line).0.eq_ignore_ascii_case(b"STARTTLS"));
-                self.advertised = Some(lists);
-                let declines = !lists && !self.knobs.insist;
+                self.advertised = lists(lines(response).skip(1).filter(|line| *line != b"."), b"STARTTLS");
+                let declines = self.advertised == Some(false) && !self.knobs.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
-            (Awaiting::Capabilities, 400..=599) => Ok(self.send_starttls()),
             (Awaiting::StartTls, 382) => Ok(Step::Upgrade),
-            (Awaiting::StartTls, 400..=599) => Ok(Step::Decline(Reason::Refused(refusal(code, text)))),
             _ => Err(Error::unexpected(response)),
         }
     }
@@ -117,13 +113,9 @@ impl Dialogue for Nntp {
     }
 }
 
-/// The code and the text of a response, by its first line: `382 text`, or `382`.
-fn parse(response: &[u8]) -> Option<(u16, &[u8])> {
-    match code(lines(response).next()?)? {
-        (code, []) => Some((code, b"")),
-        (code, [b' ', text @ ..]) => Some((code, text)),
-        _ => None,
-    }
+/// The code and the text of a response, which are those of its first line.
+fn parse(response: &[u8]) -> (u16, &[u8]) {
+    lines(response).next().and_then(status).unwrap_or_default()
 }
 
 fn refusal(code: u16, text: &[u8]) -> Reply {

@@ -49,7 +49,7 @@ impl Dialogue for Nsq {
     fn receive(&mut self, frame: &[u8]) -> Result<Step, Error> {
         let [_, _, _, _, _, _, _, kind, body @ ..] = frame else { return Err(Error::unexpected(frame)) };
         match (*kind, body) {
-            (ERROR, _) => Err(Error::Closing(refusal(body))),
+            (ERROR, _) | (_, [b'E', b'_', ..]) => Err(Error::Closing(refusal(body))),
             (_, b"_heartbeat_") => Ok(Step::Next),
             _ => {
                 let listed = json::truths(body, ["tls_v1"]).map(|[tls]| tls);

@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 
-use super::word;
+use super::{no, word};
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of a NUT client.
@@ -47,9 +47,9 @@ impl Dialogue for Nut {
     }
 
     fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
-        match word(line) {
-            (b"OK", b"STARTTLS") => Ok(Step::Upgrade),
-            (b"ERR", text) => Ok(Step::Decline(Reason::Refused(refusal(text)))),
+        match (line, no(line, b"ERR")) {
+            (b"OK STARTTLS", _) => Ok(Step::Upgrade),
+            (_, Some(text)) => Ok(Step::Decline(Reason::Refused(refusal(text)))),
             _ => Err(Error::unexpected(line)),
         }
     }

@@ -19,13 +19,14 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 const VERSION: u8 = 1;
 const OPEN: u8 = 1;
 const PCERR: u8 = 6;
+const CLOSE: u8 = 7;
 const STARTTLS: u8 = 13;
 /// The class of the PCEP-ERROR object (RFC 5440 §7.15), whose object type is 1.
 const ERROR_OBJECT: u8 = 13;
 
 /// The dialogue of a PCEP client.
 ///
-/// PCErr 25/4, no TLS but a connection without it, is a refusal. Open and all other PCErr end the session
+/// PCErr 25/4, no TLS but a connection without it, is a refusal. Open, Close and all other PCErr end the session
 /// ([`Error::Closing`]).
 #[derive(Debug, Default)]
 pub struct Pcep(());
@@ -58,6 +59,8 @@ impl Dialogue for Pcep {
                     _ => Err(Error::Closing(reply(code, text))),
                 }
             }
+            [_, PCERR, ..] => Err(Error::Closing(reply(Code::Word("PCErr"), ""))),
+            [_, CLOSE, ..] => Err(Error::Closing(reply(Code::Word("Close"), ""))),
             _ => Err(Error::unexpected(message)),
         }
     }
@@ -73,7 +76,8 @@ fn length(header: &[u8; 4]) -> Option<u32> {
     let [version, kind, high, low] = *header;
     match (version >> 5, kind, u16::from_be_bytes([high, low])) {
         (VERSION, STARTTLS, 4) => Some(0),
-        (VERSION, OPEN | PCERR, length @ 8..) if length % 4 == 0 => Some(u32::from(length) - 4),
+        (VERSION, OPEN, length @ 8..) if length % 4 == 0 => Some(u32::from(length) - 4),
+        (VERSION, PCERR | CLOSE, length) => u32::from(length).checked_sub(4),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, lines, word};
+use super::{Knobs, Start, is_text, lines, lists, no, word};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of a POP3 client.
@@ -71,25 +71,27 @@ impl Dialogue for Pop3 {
     fn frame(&self, reply: &[u8], last: Part<'_>) -> Frame {
         match (self.awaiting, last) {
             // A list goes on to a line of `.`.
-            (Awaiting::Capa, Part::Line(line)) if status(reply) == b"+OK" && word(line).0 != b"." => Frame::Line,
+            (Awaiting::Capa, Part::Line(line)) if says_ok(reply) && line != b"." => Frame::Line,
             _ => Frame::line(last),
         }
     }
 
     fn receive(&mut self, reply: &[u8]) -> Result<Step, Error> {
-        let text = word(reply).1;
-        match (self.awaiting, status(reply)) {
-            (Awaiting::Greeting, b"+OK") if self.knobs.ask => Ok(self.send_capa()),
-            (Awaiting::Greeting, b"+OK") | (Awaiting::Capa, b"-ERR") => Ok(self.send_stls()),
-            (Awaiting::Greeting, b"-ERR") => Err(Error::Closing(refusal(text))),
-            (Awaiting::Capa, b"+OK") => {
-                let lists = lines(reply).skip(1).any(|line| word(line).0.eq_ignore_ascii_case(b"STLS"));
-                self.advertised = Some(lists);
-                Ok(if lists || self.knobs.insist { self.send_stls() } else { Step::Decline(Reason::NotAdvertised) })
+        // Some servers leave out the dash, or write small letters.
+        let error = no(reply.strip_prefix(b"-").unwrap_or(reply), b"ERR");
+        match (self.awaiting, error) {
+            (Awaiting::Greeting, Some(text)) => Err(Error::Closing(refusal(text))),
+            (Awaiting::Capa, Some(_)) => Ok(self.send_stls()),
+            (Awaiting::Stls, Some(text)) => Ok(Step::Decline(Reason::Refused(refusal(text)))),
+            (_, None) if !says_ok(reply) || !is_text(reply) => Err(Error::unexpected(reply)),
+            (Awaiting::Greeting, None) if self.knobs.ask => Ok(self.send_capa()),
+            (Awaiting::Greeting, None) => Ok(self.send_stls()),
+            (Awaiting::Capa, None) => {
+                self.advertised = lists(lines(reply).skip(1).filter(|line| *line != b"."), b"STLS");
+                let declines = self.advertised == Some(false) && !self.knobs.insist;
+                Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_stls() })
             }
-            (Awaiting::Stls, b"+OK") => Ok(Step::Upgrade),
-            (Awaiting::Stls, b"-ERR") => Ok(Step::Decline(Reason::Refused(refusal(text)))),
-            _ => Err(Error::unexpected(reply)),
+            (Awaiting::Stls, None) => Ok(Step::Upgrade),
         }
     }
 
@@ -106,9 +108,9 @@ impl Dialogue for Pop3 {
     }
 }
 
-/// The status of a reply: the first word of its first line.
-fn status(reply: &[u8]) -> &[u8] {
-    word(lines(reply).next().unwrap_or_default()).0
+/// Whether the first word of a reply is `+OK`.
+fn says_ok(reply: &[u8]) -> bool {
+    word(lines(reply).next().unwrap_or_default()).0 == b"+OK"
 }
 
 fn refusal(text: &[u8]) -> Reply {

@@ -57,9 +57,8 @@ impl Dialogue for Postgres {
             [b'E', a, b, c, d] => match u32::from_be_bytes([a, b, c, d]) {
                 // No length, but the beginning of a text.
                 _ if is_text(begun) => Frame::Until(0),
-                // It counts itself, and there is at least the last NUL.
-                0..=4 => Frame::Unexpected,
-                length => Frame::Exactly(length - 4),
+                // It counts itself.
+                length => Frame::body(length.saturating_sub(4)),
             },
             _ => Frame::Whole,
         }
@@ -75,7 +74,9 @@ impl Dialogue for Postgres {
                 self.advertised = Some(false);
                 Ok(Step::Decline(Reason::NotAdvertised))
             }
-            [b'E', text @ .., 0] if is_text(answer) => Err(Error::Closing(reply(text.trim_ascii_end()))),
+            [b'E', text @ .., 0] if answer.len() > 5 && is_text(answer) => {
+                Err(Error::Closing(reply(text.trim_ascii_end())))
+            }
             [b'E', _, _, _, _, fields @ ..] => Err(Error::Closing(error(fields))),
             _ => Err(Error::unexpected(answer)),
         }
@@ -106,7 +107,10 @@ fn reply(text: &[u8]) -> Reply {
     Reply { code: Code::Word("E"), text: Text::new(text), temporary: false }
 }
 
-/// Whether an error is a text from its first byte on. A length of the same bytes would be that of half a gigabyte.
+/// Whether an error is a text from its first byte on, in whatever language. A length of the same bytes would be that of half a
+/// gigabyte at least.
 fn is_text(error: &[u8]) -> bool {
-    error.iter().take(5).all(|byte| matches!(byte, b' '..=b'~'))
+    let begun = error.get(..5).unwrap_or(error);
+    begun.iter().all(|byte| !byte.is_ascii_control())
+        && str::from_utf8(begun).map_or_else(|error| error.error_len().is_none(), |_| true)
 }

@@ -24,9 +24,13 @@ const HYBRID: u32 = 2;
 const RESPONSE: u8 = 2;
 const FAILURE: u8 = 3;
 
+/// The codes of X.224.
+const CONNECTION_CONFIRM: u8 = 0xd0;
+const DISCONNECT_REQUEST: u8 = 0x80;
+
 /// The dialogue of an RDP client.
 ///
-/// A failure (RDP_NEG_FAILURE) is a refusal by its name. No negotiation in the answer, or PROTOCOL_RDP selected, is
+/// A failure (RDP_NEG_FAILURE) is a refusal by its name, and a disconnect request ends the session ([`Error::Closing`]). No negotiation in the answer, or PROTOCOL_RDP selected, is
 /// [`Reason::NotAdvertised`].
 #[derive(Debug)]
 pub struct Rdp {
@@ -73,6 +77,9 @@ impl Dialogue for Rdp {
     }
 
     fn receive(&mut self, confirm: &[u8]) -> Result<Step, Error> {
+        if let [_, _, _, _, _, DISCONNECT_REQUEST, _, _, _, _, reason, ..] = confirm {
+            return Err(Error::Closing(reply((*reason).into(), "X.224 Disconnect Request")));
+        }
         let (kind, value) = negotiation(confirm).ok_or_else(|| Error::unexpected(confirm))?;
         self.advertised = Some(kind == RESPONSE && value != 0);
         match (kind, value) {
@@ -105,9 +112,10 @@ fn length(header: &[u8; 4]) -> Option<u32> {
 fn negotiation(confirm: &[u8]) -> Option<(u8, u32)> {
     match confirm {
         // Behind the TPKT header, X.224: the length of what follows, the code, two references, the class.
-        [_, _, _, _, 6, 0xd0, _, _, _, _, 0] => Some((RESPONSE, 0)),
-        [_, _, _, _, 14, 0xd0, _, _, _, _, 0, kind @ (RESPONSE | FAILURE), _flags, 8, 0, a, b, c, d] => {
-            Some((*kind, u32::from_le_bytes([*a, *b, *c, *d])))
+        [_, _, _, _, 6, CONNECTION_CONFIRM, _, _, _, _, 0] => Some((RESPONSE, 0)),
+        [_, _, _, _, 14, CONNECTION_CONFIRM, _, _, _, _, 0, RESPONSE, _, 8, 0, value @ ..]
+        | [_, _, _, _, _, CONNECTION_CONFIRM, _, _, _, _, _, FAILURE, _, _, _, value @ ..] => {
+            Some((confirm[11], u32::from_le_bytes(value.try_into().ok()?)))
         }
         _ => None,
     }
@@ -122,7 +130,12 @@ fn refusal(code: u32) -> Reply {
         4 => "INCONSISTENT_FLAGS",
         5 => "HYBRID_REQUIRED_BY_SERVER",
         6 => "SSL_WITH_USER_AUTH_REQUIRED_BY_SERVER",
+        7 => "ENTRA_AUTH_REQUIRED_BY_SERVER",
         _ => "unknown",
     };
+    reply(code, name)
+}
+
+fn reply(code: u32, name: &'static str) -> Reply {
     Reply { code: Code::Named(code, name), text: Text::new(b""), temporary: false }
 }

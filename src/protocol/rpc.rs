@@ -72,22 +72,22 @@ impl Dialogue for Rpc {
         }
         let record = if self.record.is_empty() { fragment } else { &[&self.record, fragment].concat() };
         let mut words = [0; 10];
-        let (whole, rest) = record.as_chunks::<4>();
-        let words =
-            words.get_mut(..whole.len()).filter(|_| rest.is_empty()).ok_or_else(|| Error::unexpected(record))?;
+        let whole = record.as_chunks::<4>().0;
         words.iter_mut().zip(whole).for_each(|(word, bytes)| *word = u32::from_be_bytes(*bytes));
+        let words = &words[..whole.len().min(words.len())];
+        let is_whole = size_of_val(words) == record.len();
         let (xid, starttls) = (self.xid, [u32::from_be_bytes(*b"STAR"), u32::from_be_bytes(*b"TTLS")]);
         let (offered, status) = match *words {
-            // REPLY, MSG_ACCEPTED, the verifier, accept_stat, and with PROG_MISMATCH the versions that there are.
-            [id, 1, 0, 0, 8, a, b, status @ (0 | 1 | 3..)] if id == xid && [a, b] == starttls => {
+            // REPLY, MSG_ACCEPTED, the verifier, accept_stat, and with a refusal maybe more.
+            [id, 1, 0, 0, 8, a, b, 0] if is_whole && id == xid && [a, b] == starttls => (true, accepted(0)),
+            [id, 1, 0, 0, 8, a, b, status, ..] if status > 0 && id == xid && [a, b] == starttls => {
                 (true, accepted(status))
             }
-            [id, 1, 0, 0, 8, a, b, 2, _, _] if id == xid && [a, b] == starttls => (true, accepted(2)),
-            [id, 1, 0, 0, 0, status @ (0 | 1 | 3..)] if id == xid => (false, accepted(status)),
-            [id, 1, 0, 0, 0, 2, _, _] if id == xid => (false, accepted(2)),
-            // REPLY, MSG_DENIED, RPC_MISMATCH or AUTH_ERROR.
-            [id, 1, 1, 0, _, _] if id == xid => (false, Code::Named(0, "RPC_MISMATCH")),
-            [id, 1, 1, 1, status] if id == xid => (false, denied(status)),
+            [id, 1, 0, 0, 0, 0] if is_whole && id == xid => (false, accepted(0)),
+            [id, 1, 0, 0, 0, status, ..] if status > 0 && id == xid => (false, accepted(status)),
+            // REPLY, MSG_DENIED, AUTH_ERROR or RPC_MISMATCH.
+            [id, 1, 1, 1, status, ..] if id == xid => (false, denied(status)),
+            [id, 1, 1, 0, ..] if id == xid => (false, Code::Named(0, "RPC_MISMATCH")),
             _ => return Err(Error::unexpected(record)),
         };
         self.advertised = Some(offered);

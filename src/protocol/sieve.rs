@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, long_line, strip_literal, word};
+use super::{Knobs, Start, begins_with_word, is_text, lines, long_line, no, strip_literal};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of a ManageSieve client.
@@ -80,8 +80,7 @@ impl Dialogue for Sieve {
     }
 
     fn receive(&mut self, line: &[u8]) -> Result<Step, Error> {
-        let (status, text) = word(line);
-        let is = |known: &[u8]| status.eq_ignore_ascii_case(known);
+        let is_ok = begins_with_word(line, b"OK") && lines(line).next().is_some_and(is_text);
         match (self.awaiting, string(line)) {
             (Awaiting::Greeting | Awaiting::Capability, Some(name)) => {
                 if name.eq_ignore_ascii_case(b"STARTTLS") {
@@ -89,16 +88,20 @@ impl Dialogue for Sieve {
                 }
                 Ok(Step::Next)
             }
-            (Awaiting::Greeting | Awaiting::Capability, None) if is(b"OK") => {
+            (Awaiting::Greeting | Awaiting::Capability, None) if is_ok => {
                 let advertised = *self.advertised.get_or_insert(false);
                 let declines = !advertised && !self.knobs.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
-            (Awaiting::StartTls, None) if is(b"OK") => Ok(Step::Upgrade),
-            (_, None) if is(b"BYE") => Err(Error::Closing(reply("BYE", text))),
-            (Awaiting::Greeting, None) if is(b"NO") => Err(Error::Closing(reply("NO", text))),
-            (_, None) if is(b"NO") => Ok(Step::Decline(Reason::Refused(reply("NO", text)))),
-            _ => Err(Error::unexpected(line)),
+            (Awaiting::StartTls, None) if is_ok => Ok(Step::Upgrade),
+            (awaiting, _) => match (no(line, b"NO"), no(line, b"BYE")) {
+                (Some(text), _) if awaiting != Awaiting::Greeting => {
+                    Ok(Step::Decline(Reason::Refused(reply("NO", text))))
+                }
+                (Some(text), _) => Err(Error::Closing(reply("NO", text))),
+                (_, Some(text)) => Err(Error::Closing(reply("BYE", text))),
+                _ => Err(Error::unexpected(line)),
+            },
         }
     }
 

@@ -13,11 +13,14 @@
 //! After TLS the client speaks first: it says EHLO (LHLO) again, and drops all that the server said before (RFC 3207
 //! §4.2). There is no second greeting.
 //!
+//! A reply of several lines says *yes* if all of them have one code (RFC 5321 §4.2.1), and *no* if the last one does: some servers
+//! greet with `220-`, and turn the client away with `521` in the next line.
+//!
 //! EHLO and STARTTLS are not pipelined: both have to be the last command of a group (RFC 2920 §3.1).
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, begins_with_word, code, host, last_line, line, lines};
+use super::{Knobs, Start, host, is_text, last_line, line, lines, lists, reply_status};
 use crate::{Code, Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an SMTP or LMTP client.
@@ -89,27 +92,28 @@ impl Dialogue for Smtp {
         }
     }
 
-    fn frame(&self, reply: &[u8], last: Part<'_>) -> Frame {
+    fn frame(&self, _: &[u8], last: Part<'_>) -> Frame {
         match last {
-            Part::Line(line) if !goes_on(reply, line) => Frame::Whole,
-            _ => Frame::Line,
+            Part::Nothing | Part::Line([b'2'..=b'5', b'0'..=b'9', b'0'..=b'9', b'-', ..]) => Frame::Line,
+            _ => Frame::Whole,
         }
     }
 
     fn receive(&mut self, reply: &[u8]) -> Result<Step, Error> {
-        match (self.awaiting, parse(reply).ok_or_else(|| Error::unexpected(reply.trim_ascii_end()))?) {
+        let (code, text) = reply_status(reply).unwrap_or_default();
+        match (self.awaiting, code) {
+            (_, 421) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
+            (_, 400..=599) => Ok(Step::Decline(Reason::Refused(refusal(code, text)))),
+            _ if !is_text(reply) || !has_one_code(reply) => Err(Error::unexpected(reply)),
             (Awaiting::Greeting, 220) => Ok(self.send_hello()),
             (Awaiting::Hello, 250) => {
-                let advertised = *self.advertised.insert(lists_starttls(reply));
-                if advertised || self.knobs.insist {
-                    Ok(self.send_starttls())
-                } else {
-                    Ok(Step::Decline(Reason::NotAdvertised))
-                }
+                // The first line is the server's name, which may be anything.
+                let keywords = lines(reply).skip(1).map(|line| line.get(4..).unwrap_or_default());
+                self.advertised = lists(keywords, b"STARTTLS");
+                let declines = self.advertised == Some(false) && !self.knobs.insist;
+                Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (Awaiting::StartTls, 220) => Ok(Step::Upgrade),
-            (_, code @ 421) | (Awaiting::Greeting, code @ 400..=599) => Err(Error::Closing(refusal(code, reply))),
-            (_, code @ 400..=599) => Ok(Step::Decline(Reason::Refused(refusal(code, reply)))),
             _ => Err(Error::unexpected(reply)),
         }
     }
@@ -127,26 +131,12 @@ impl Dialogue for Smtp {
     }
 }
 
-/// Whether a reply goes on behind this line of it: `250-text`, with the same code as the first (RFC 5321 §4.2).
-fn goes_on(reply: &[u8], line: &[u8]) -> bool {
-    matches!(line, [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9', b'-', ..]) && line[..3] == reply[..3]
-}
-
-/// The code of a whole reply. All its lines have the same, and the last is `250 text` or `250`.
-fn parse(reply: &[u8]) -> Option<u16> {
+/// Whether all lines of a reply have the code of the last.
+fn has_one_code(reply: &[u8]) -> bool {
     let last = last_line(reply);
-    match code(last).filter(|_| last[..3] == reply[..3])? {
-        (code @ 200..=599, [] | [b' ', ..]) => Some(code),
-        _ => None,
-    }
+    lines(reply).all(|line| line.get(..3) == last.get(..3))
 }
 
-/// Whether a line of the reply to EHLO has this keyword. The first is the server's name, which may be anything.
-fn lists_starttls(reply: &[u8]) -> bool {
-    lines(reply).skip(1).any(|line| begins_with_word(line.get(4..).unwrap_or_default(), b"STARTTLS"))
-}
-
-fn refusal(code: u16, reply: &[u8]) -> Reply {
-    let text = reply.get(4..).unwrap_or_default().trim_ascii_end();
-    Reply { code: Code::Number(code), text: Text::new(text), temporary: code < 500 }
+fn refusal(code: u16, text: &[u8]) -> Reply {
+    Reply { code: Code::Number(code), text: Text::new(text.trim_ascii_end()), temporary: code < 500 }
 }

@@ -1,6 +1,6 @@
 //! The responses of IMAP, ACAP and MUPDATE: `* STATUS text` and `tag STATUS text`.
 
-use super::{begins_with_word, word};
+use super::{begins_with_word, no, word};
 use crate::{Code, Reply, Text};
 
 /// Whom a response is for.
@@ -35,10 +35,10 @@ pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[u8]>) -> (Origin, Status, 
     };
     let status = match () {
         _ if begins_with_word(response, b"OK") => Status::Ok,
-        _ if begins_with_word(response, b"NO") => Status::No,
-        _ if begins_with_word(response, b"BAD") => Status::Bad,
-        _ if begins_with_word(response, b"BYE") => Status::Bye,
-        _ if begins_with_word(response, b"PREAUTH") => Status::Preauth,
+        _ if no(response, b"NO").is_some() => Status::No,
+        _ if no(response, b"BAD").is_some() => Status::Bad,
+        _ if no(response, b"BYE").is_some() => Status::Bye,
+        _ if no(response, b"PREAUTH").is_some() => Status::Preauth,
         _ => Status::Data,
     };
     (origin, status, response)
@@ -46,7 +46,11 @@ pub(super) fn parse<'a>(line: &'a [u8], tag: Option<&[u8]>) -> (Origin, Status, 
 
 /// What stands behind the status.
 pub(super) fn text(response: &[u8]) -> &[u8] {
-    word(response).1
+    let end = response.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(response.len());
+    match &response[end..] {
+        [b' ' | b'\t', text @ ..] => text,
+        text => text,
+    }
 }
 
 /// A negative response, which is temporary if it bears the response code that says so.

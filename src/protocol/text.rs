@@ -1,7 +1,7 @@
 //! Commands and replies that are text.
 
 use bytes::Bytes;
-use memchr::{memchr_iter, memrchr};
+use memchr::{memchr_iter, memchr2, memrchr};
 
 use crate::{Frame, Part};
 
@@ -37,8 +37,58 @@ pub(crate) fn code(line: &[u8]) -> Option<(u16, &[u8])> {
     Some((hundreds * 100 + tens * 10 + ones, rest))
 }
 
+/// The code and the text of a reply of one line. A *yes* is `234 text` or `234`; between a *no* and its text may stand anything
+/// but a letter or a digit.
+pub(super) fn status(line: &[u8]) -> Option<(u16, &[u8])> {
+    match code(line)? {
+        (code, []) => Some((code, b"")),
+        (code, [b' ', text @ ..]) => Some((code, text)),
+        (code @ 400..=599, [other, text @ ..]) if !other.is_ascii_alphanumeric() => Some((code, text)),
+        _ => None,
+    }
+}
+
+/// The code and the text of a reply of several lines. The code is that of the last line, and the text that of all lines, unless
+/// the first has another code.
+pub(super) fn reply_status(reply: &[u8]) -> Option<(u16, &[u8])> {
+    let last = last_line(reply);
+    let (code, text) = status(last)?;
+    Some((code, if reply.starts_with(&last[..3]) { reply.get(4..).unwrap_or_default() } else { text }))
+}
+
+/// Whether a line of a list begins with this keyword, which is given in capitals. `None` if none does, but the list has lines that do
+/// not begin with a keyword at all: it was not understood, and the keyword may be in it.
+pub(super) fn lists<'a, const N: usize>(
+    list: impl Iterator<Item = &'a [u8]> + Clone,
+    keyword: &[u8; N],
+) -> Option<bool> {
+    let is_known = |line: &[u8]| match word(line).0 {
+        [first, rest @ ..] => first.is_ascii_alphanumeric() && rest.iter().all(u8::is_ascii_graphic),
+        [] => line.is_empty(),
+    };
+    match list.clone().any(|line| begins_with_word(line, keyword)) {
+        true => Some(true),
+        false => list.clone().all(is_known).then_some(false),
+    }
+}
+
+/// What stands behind a word that says *no*, which is given in capitals: in any case, and with anything but a letter or a digit
+/// behind it.
+pub(super) fn no<'a, const N: usize>(line: &'a [u8], word: &[u8; N]) -> Option<&'a [u8]> {
+    match strip_word(line, word)? {
+        [b' ' | b'\t', text @ ..] => Some(text),
+        [other, ..] if other.is_ascii_alphanumeric() => None,
+        text => Some(text),
+    }
+}
+
+/// Whether neither NUL nor a carriage return stands within a line. What says *yes* is no more than text.
+pub(super) fn is_text(reply: &[u8]) -> bool {
+    lines(reply).all(|line| memchr2(0, b'\r', line).is_none())
+}
+
 /// The lines of a reply, without their ends, which the last lacks already.
-pub(crate) fn lines(reply: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(reply: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     let mut start = 0;
     memchr_iter(b'\n', reply).chain([reply.len()]).map(move |end| {
         let line = &reply[start..end];

@@ -18,10 +18,11 @@
 //! first gets here.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use rxml::error::EndOrError;
-use rxml::{AttrMap, Event, Options, Parse, Parser, QName, WithOptions};
+use rxml::{AttrMap, Event, Options, Parse, Parser, QName, RawEvent, RawParser, WithOptions};
 
 use super::{Knobs, Start, host};
 use crate::wire::Excerpt;
@@ -35,7 +36,7 @@ const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 const LONGEST_TOKEN: usize = 1024;
 
 /// The longest tag. What the parser holds of its attributes is twenty times as much.
-const LONGEST_TAG: u16 = 4096;
+const LONGEST_TAG: usize = 4096;
 
 /// How deep elements may be nested. Features are nested to a depth of five.
 const DEEPEST: u8 = 16;
@@ -58,8 +59,8 @@ pub struct Xmpp {
     open: Open,
     /// What has arrived since the header of the stream, or the last feature.
     said: Excerpt<128>,
-    /// How many bytes of a tag have arrived.
-    tag: u16,
+    /// What has arrived of a tag.
+    tag: Vec<u8>,
     condition: &'static str,
     text: Excerpt<128>,
     required: bool,
@@ -84,6 +85,8 @@ enum Open {
     Proceed,
     Failure,
     Error,
+    /// Features that come behind the header of an old stream.
+    Late,
 }
 
 impl Xmpp {
@@ -123,7 +126,7 @@ impl Xmpp {
             depth: 0,
             open: Open::Nothing,
             said: Excerpt::new(),
-            tag: 0,
+            tag: Vec::new(),
             condition: "error",
             text: Excerpt::new(),
             required: false,
@@ -174,14 +177,19 @@ impl Xmpp {
         }
         self.open = match (self.awaiting, self.depth, self.open, namespace.as_str(), name.as_str()) {
             (Awaiting::Features, 1, Open::Nothing, STREAMS, "stream") => {
-                // A server of before 1.0 sends no features (§4.7.5): there is nothing more to come.
-                if !attributes.iter().any(|((_, name), version)| name.as_str() == "version" && is_modern(version)) {
+                let mut attributes = attributes.iter();
+                let is_modern = attributes.any(|((namespace, name), version)| {
+                    namespace.is_none() && name.as_str() == "version" && is_modern(version)
+                });
+                // A server of before 1.0 sends no features (§4.7.5), and one that ends the stream at once may leave out its
+                // version: either answers to the command.
+                if !is_modern {
                     self.open = Open::Stream;
-                    return Ok(self.next());
+                    return Ok(Step::Send(self.send_starttls()));
                 }
                 Open::Stream
             }
-            (_, 2, Open::Stream, STREAMS, "error") => Open::Error,
+            (_, 2, Open::Stream, _, "error") => Open::Error,
             (Awaiting::Features, 2, Open::Stream, STREAMS, "features") => Open::Features,
             (Awaiting::Features, 3, Open::Features, TLS, "starttls") => {
                 self.advertised = Some(true);
@@ -193,13 +201,14 @@ impl Xmpp {
                 Open::StartTls
             }
             (Awaiting::Features, 4.., open @ (Open::Feature | Open::StartTls), ..) => open,
-            (Awaiting::Proceed, 2, Open::Stream, TLS, "proceed") => Open::Proceed,
-            (Awaiting::Proceed, 2, Open::Stream, TLS, "failure") => Open::Failure,
+            (Awaiting::Proceed, 2, Open::Stream, STREAMS, "features") if self.advertised.is_none() => Open::Late,
+            (Awaiting::Proceed, 2, Open::Stream, TLS, "proceed") if !declares_twice(&self.tag) => Open::Proceed,
+            (Awaiting::Proceed, 2, Open::Stream, _, "failure") => Open::Failure,
             (_, 3, Open::Error, ERRORS, name) => {
                 self.condition = CONDITIONS.split(' ').find(|condition| *condition == name).unwrap_or(self.condition);
                 Open::Error
             }
-            (_, 3.., open @ (Open::Error | Open::Failure), ..) => open,
+            (_, 3.., open @ (Open::Error | Open::Failure | Open::Late), ..) => open,
             _ => return Err(self.unexpected()),
         };
         Ok(if self.open == Open::Stream { Step::Next } else { Step::More })
@@ -212,6 +221,10 @@ impl Xmpp {
             (1, Open::Features) => {
                 self.open = Open::Stream;
                 Ok(self.next())
+            }
+            (1, Open::Late) => {
+                self.open = Open::Stream;
+                Ok(Step::Next)
             }
             (1, Open::Proceed) => Ok(Step::Upgrade),
             (1, Open::Failure) => Err(self.closing("failure")),
@@ -226,7 +239,7 @@ impl Xmpp {
 
     fn characters(&mut self, text: &[u8]) -> Result<Step, Error> {
         match self.open {
-            Open::Feature | Open::StartTls => {}
+            Open::Feature | Open::StartTls | Open::Late => {}
             Open::Error | Open::Failure => self.text.extend(text),
             // White space between elements may come at any time (§4.6.1).
             Open::Stream if text.trim_ascii().is_empty() => return Ok(Step::Next),
@@ -244,6 +257,16 @@ impl Xmpp {
     fn unexpected(&self) -> Error {
         Error::Unexpected(Text::new(self.said.as_bytes().trim_ascii()))
     }
+}
+
+/// Whether a tag has the attribute `xmlns` twice, of which the parser takes the last.
+fn declares_twice(mut tag: &[u8]) -> bool {
+    let (mut parser, mut declarations) = (RawParser::new(), 0);
+    while let Ok(Some(event)) = parser.parse(&mut tag, true) {
+        let is_declaration = matches!(&event, RawEvent::Attribute(_, (None, name), _) if name == "xmlns");
+        declarations += u8::from(is_declaration);
+    }
+    declarations > 1
 }
 
 /// Whether a version is 1.0 or later (§4.7.5).
@@ -281,8 +304,8 @@ impl Dialogue for Xmpp {
 
     fn receive(&mut self, mut byte: &[u8]) -> Result<Step, Error> {
         self.said.extend(byte);
-        self.tag += 1;
-        if self.tag > LONGEST_TAG {
+        self.tag.extend(byte);
+        if self.tag.len() > LONGEST_TAG {
             return Err(Error::Limit(Limit::Line));
         }
         let mut step = Step::More;
@@ -290,8 +313,8 @@ impl Dialogue for Xmpp {
         loop {
             match self.parser.parse(&mut byte, false) {
                 Ok(Some(event)) => {
-                    self.tag = 0;
                     step = self.event(&event)?;
+                    self.tag.clear();
                 }
                 Err(EndOrError::NeedMoreData) => break,
                 Ok(None) | Err(EndOrError::Error(_)) => return Err(self.unexpected()),

@@ -1,4 +1,5 @@
-//! Elements of BER (X.690 §8.1): tags of one byte, definite lengths in any form of up to four bytes.
+//! Elements of BER (X.690 §8.1): tags of one byte, and definite lengths in any form. A length that overflows is over any limit: it
+//! stays at the most that there is.
 
 use crate::Frame;
 
@@ -8,7 +9,7 @@ pub fn frame(begun: &[u8], tag: u8) -> Frame {
         [] => Frame::Exactly(2),
         [first, rest @ ..] if *first == tag => match (rest, length(rest)) {
             (_, Some((length, []))) => Frame::body(length),
-            ([0x81..=0x84], None) => Frame::Exactly(u32::from(rest[0] - 0x80)),
+            ([count @ 0x81..=0xfe], None) => Frame::Exactly(u32::from(count - 0x80)),
             (_, Some(_)) => Frame::Whole,
             (_, None) => Frame::Unexpected,
         },
@@ -40,12 +41,12 @@ pub fn are(mut bytes: &[u8], tag: u8, fits: impl Fn(&[u8]) -> bool) -> bool {
     bytes.is_empty()
 }
 
-/// Whether these are elements of any tag, and none is within another.
-pub fn are_flat(mut bytes: &[u8]) -> bool {
+/// Whether these are elements of other tags than these.
+pub fn are_others(mut bytes: &[u8], known: &[u8]) -> bool {
     while let [tag, ..] = bytes
         && tag & 0x1f != 0x1f
-        && let Some((content, rest)) = element(bytes, *tag)
-        && (tag & 0x20 == 0 || content.is_empty())
+        && !known.contains(tag)
+        && let Some((_, rest)) = element(bytes, *tag)
     {
         bytes = rest;
     }
@@ -56,9 +57,11 @@ pub fn are_flat(mut bytes: &[u8]) -> bool {
 fn length(bytes: &[u8]) -> Option<(u32, &[u8])> {
     match bytes {
         [short @ 0..=0x7f, rest @ ..] => Some((u32::from(*short), rest)),
-        [long @ 0x81..=0x84, rest @ ..] => {
+        [long @ 0x81..=0xfe, rest @ ..] => {
             let (digits, rest) = rest.split_at_checked(usize::from(long - 0x80))?;
-            Some((digits.iter().fold(0, |length, digit| length << 8 | u32::from(*digit)), rest))
+            let digit =
+                |length: u32, digit: &u8| length.checked_mul(256).map_or(u32::MAX, |length| length | u32::from(*digit));
+            Some((digits.iter().fold(0, digit), rest))
         }
         _ => None,
     }

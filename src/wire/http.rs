@@ -8,13 +8,14 @@ use crate::protocol::text::{code, lines};
 use crate::{Code, Error, Frame, Part, Reply, Text};
 
 /// How the head of a response goes on: line by line, to an empty one, and then with a body of no bytes. A line that cannot
-/// stand where it does is refused at once.
+/// stand where it does is refused at once, but for the fields of a response that says no.
 pub(crate) fn head_frame(response: &[u8], last: Part<'_>) -> Frame {
     let Part::Line(line) = last else { return Frame::line(last) };
     let is_text = line.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
     let fits = match (lines(&response[..response.len() - 1]).take(3).count(), line) {
-        (1, _) => StatusLine::parse(line).is_some(),
+        (1, _) => StatusLine::parse(line).is_some_and(|line| is_text || line.status >= 300),
         (_, []) => return Frame::Exactly(0),
+        _ if matches!(response, [_, _, _, _, _, _, _, _, _, b'3'..=b'9', ..]) => true,
         // A field may be folded (RFC 9112 §5.2).
         (3, [b' ' | b'\t', ..]) => is_text,
         _ => is_text && line.contains(&b':') && httparse::parse_headers(line, &mut [httparse::EMPTY_HEADER]).is_ok(),
