@@ -43,7 +43,9 @@ pub(super) fn status(line: &[u8]) -> Option<(u16, &[u8])> {
     match code(line)? {
         (code, []) => Some((code, b"")),
         (code, [b' ', text @ ..]) => Some((code, text)),
-        (code @ 400..=599, [other, text @ ..]) if !other.is_ascii_alphanumeric() => Some((code, text)),
+        (code @ 400..=599, [other, text @ ..]) if !other.is_ascii_alphanumeric() => {
+            Some((code, text.trim_ascii_start()))
+        }
         _ => None,
     }
 }

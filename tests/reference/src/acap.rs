@@ -1,14 +1,16 @@
 //! ACAP: RFC 2244 §2.2 (responses), §6.1.1 (the greeting), RFC 2595 §5.
 //!
 //! - A line that ends in `{n}` or `{n+}` goes on behind n octets of anything.
-//! - The greeting is `* ACAP`, then capabilities, each in parentheses: a name, and maybe strings.
-//! - STARTTLS is answered under its tag with `OK`, `NO` or `BAD`. Before that may come, untagged, `OK`, `NO`, `BAD`, `ALERT` and
-//!   `LANG`; `BYE` ends the session. The code `(TRYLATER)` is temporary.
+//! - The greeting is `* ACAP`, then capabilities, each in parentheses: a name, and maybe strings. `NO` and `BAD` in its place end the
+//!   session. If something else stands there, or a name does not begin with a letter or digit, STARTTLS is tried.
+//! - STARTTLS is answered under its tag with `OK`, without NUL or CR up to a literal, `NO` or `BAD`. Before that may come, untagged,
+//!   `OK`, `NO`, `BAD`, `ALERT` and `LANG`; `BYE` ends the session, with the tag or without. The code `(TRYLATER)` is temporary.
+//! - NO, BAD and BYE may have anything but a letter or digit behind them.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Piece, Talk, is, word};
+use crate::talk::{End, Outcome, Piece, Talk, is, is_plain, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
@@ -16,22 +18,22 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     if knobs.start == Start::Greeting {
         let greeting = text(&talk.long_line()?, b"\"\"");
         let Some(greeting) = greeting.strip_prefix(b"* ") else { return Err(End::Unexpected) };
-        let (status, capabilities) = word(greeting);
-        if is(status, "BYE") {
+        let (first, capabilities) = word(greeting);
+        if ["BYE", "NO", "BAD"].contains(&&*status(greeting)) {
             return Err(closing(greeting));
         }
-        if !is(status, "ACAP") {
+        if !is(first, "ACAP") {
             return Err(End::Unexpected);
         }
-        let listed = names(capabilities).iter().any(|name| is(name, "STARTTLS"));
-        talk.advertised = Some(listed);
-        if !listed && !knobs.insist {
+        talk.advertised = lists_starttls(capabilities);
+        if talk.advertised == Some(false) && !knobs.insist {
             return Err(End::NotAdvertised);
         }
     }
     talk.ask(format!("{tag}STARTTLS\r\n"))?;
     loop {
-        let response = text(&talk.long_line()?, b"");
+        let line = talk.long_line()?;
+        let response = text(&line, b"");
         if let Some(untagged) = response.strip_prefix(b"* ") {
             match &status(untagged)[..] {
                 "OK" | "NO" | "BAD" | "ALERT" | "LANG" => {
@@ -44,7 +46,8 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         }
         let Some(answer) = response.strip_prefix(tag.as_bytes()) else { return Err(End::Unexpected) };
         return match &status(answer)[..] {
-            "OK" => Ok(()),
+            "OK" if matches!(&line[0], Piece::Line(first) if is_plain(first)) => Ok(()),
+            "BYE" => Err(closing(answer)),
             code @ ("NO" | "BAD") => Err(End::Refused { code: code.to_owned(), temporary: is_temporary(answer) }),
             _ => Err(End::Unexpected),
         };
@@ -52,15 +55,16 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
 }
 
 fn status(response: &[u8]) -> String {
-    String::from_utf8_lossy(word(response).0).to_ascii_uppercase()
+    let said = ["NO", "BAD", "BYE"].into_iter().find(|known| no(response, known).is_some());
+    said.map_or_else(|| String::from_utf8_lossy(word(response).0).to_ascii_uppercase(), str::to_owned)
 }
 
 fn is_temporary(response: &[u8]) -> bool {
-    is(word(word(response).1).0, "(TRYLATER)")
+    is(word(no(response, &status(response)).unwrap_or_default()).0, "(TRYLATER)")
 }
 
 fn closing(response: &[u8]) -> End {
-    End::Closing { code: "BYE".to_owned(), temporary: is_temporary(response) }
+    End::Closing { code: status(response), temporary: is_temporary(response) }
 }
 
 /// A line, with this in place of what its literals hold.
@@ -68,15 +72,27 @@ fn text(line: &[Piece], literal: &[u8]) -> Vec<u8> {
     line.iter().flat_map(|piece| if let Piece::Line(line) = piece { line } else { literal }).copied().collect()
 }
 
-/// What stands first in each pair of parentheses.
-fn names(mut list: &[u8]) -> Vec<Vec<u8>> {
-    let mut names = Vec::new();
-    while let Some(open) = list.iter().position(|byte| *byte == b'(') {
-        list = &list[open + 1..];
-        let Some(end) = list.iter().position(|byte| b" )".contains(byte)) else { break };
-        names.push(list[..end].to_vec());
+/// Whether STARTTLS is what stands first in a pair of parentheses. If not, all there is must be pairs of parentheses, with a space
+/// between them, and a name in each.
+fn lists_starttls(list: &[u8]) -> Option<bool> {
+    let mut known = true;
+    let mut at = 0;
+    while at < list.len() {
+        if list[at] != b'(' {
+            known &= list[at] == b' ';
+            at += 1;
+            continue;
+        }
+        let name: Vec<u8> = list[at + 1..].iter().copied().take_while(|byte| !b" )".contains(byte)).collect();
+        at += 1 + name.len();
+        if at == list.len() {
+            return None;
+        }
+        if is(&name, "STARTTLS") {
+            return Some(true);
+        }
+        known &= name.first().is_some_and(u8::is_ascii_alphanumeric);
         let mut quoted = false;
-        let mut at = end;
         while at < list.len() && (quoted || list[at] != b')') {
             match list[at] {
                 b'"' => quoted = !quoted,
@@ -85,9 +101,9 @@ fn names(mut list: &[u8]) -> Vec<Vec<u8>> {
             }
             at += 1;
         }
-        list = list.get(at..).unwrap_or_default();
+        at += 1;
     }
-    names
+    known.then_some(false)
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {

@@ -1,18 +1,19 @@
 //! FTP: RFC 959 §4.2 (replies), RFC 2389 §3.2 (FEAT), RFC 4217.
 //!
 //! - A reply is a line of three digits, alone or with a space behind them; or it begins with the digits and `-`, and ends with
-//!   the first later line that begins with the same digits and a space, whatever stands between.
+//!   the first later line that begins with the same digits and a space, or with those of a no. A no may have anything but a
+//!   letter or digit behind its digits.
 //! - A greeting is 220, behind any number of 120. 230 means that there is no need to log in. 4xx and 5xx in its place end the
 //!   session, as 421 does anywhere.
 //! - 211 to FEAT lists features, a line each between the first and the last, behind a space: `AUTH` with `TLS` among the words
-//!   or the parts between semicolons, all within the first 64 bytes. With 4xx or 5xx the server does not know FEAT, and
-//!   AUTH TLS is tried.
-//! - AUTH TLS is agreed to with 234, and refused with 4xx, which are temporary, and 5xx.
+//!   or the parts between semicolons. If a line is no feature, or AUTH has nothing behind it, AUTH TLS is tried. So it is with 4xx
+//!   or 5xx: the server does not know FEAT.
+//! - AUTH TLS is agreed to with 234, in lines without NUL and CR, and refused with 4xx, which are temporary, and 5xx.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Talk, digits, is, word};
+use crate::talk::{End, Outcome, Talk, digits, is, is_plain, parts, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
@@ -31,9 +32,14 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         talk.say("FEAT\r\n")?;
         match reply(talk)? {
             (211, features) => {
-                let listed = features.iter().any(|feature| is_auth_tls(feature));
-                talk.advertised = Some(listed);
-                if !listed && !knobs.insist {
+                let found: Vec<Option<bool>> =
+                    features[1..features.len().max(2) - 1].iter().map(|feature| is_auth_tls(feature)).collect();
+                talk.advertised = match () {
+                    () if found.contains(&Some(true)) => Some(true),
+                    () if found.contains(&None) => None,
+                    () => Some(false),
+                };
+                if talk.advertised == Some(false) && !knobs.insist {
                     return Err(End::NotAdvertised);
                 }
             }
@@ -43,10 +49,10 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         }
     }
     talk.say("AUTH TLS\r\n")?;
-    match reply(talk)?.0 {
-        234 => Ok(()),
-        421 => Err(closing(421)),
-        code @ 400..=599 => Err(End::Refused { code: code.to_string(), temporary: code < 500 }),
+    match reply(talk)? {
+        (234, lines) if lines.iter().all(|line| is_plain(line)) => Ok(()),
+        (421, _) => Err(closing(421)),
+        (code @ 400..=599, _) => Err(End::Refused { code: code.to_string(), temporary: code < 500 }),
         _ => Err(End::Unexpected),
     }
 }
@@ -55,28 +61,37 @@ fn closing(code: u16) -> End {
     End::Closing { code: code.to_string(), temporary: code < 500 }
 }
 
-/// The code, and the lines between the first and the last.
+/// The code, and the lines.
 fn reply(talk: &mut Talk<'_>) -> Result<(u16, Vec<Vec<u8>>), End> {
-    let (code, separator) = digits(&talk.line()?).ok_or(End::Unexpected)?;
-    let mut lines = Vec::new();
+    let mut lines = vec![talk.line()?];
+    let (code, separator) = digits(&lines[0]).ok_or(End::Unexpected)?;
     match separator {
         None | Some(b' ') => return Ok((code, lines)),
         Some(b'-') => {}
+        _ if (400..600).contains(&code) && parts(separator) => return Ok((code, lines)),
         Some(_) => return Err(End::Unexpected),
     }
     loop {
         let line = talk.line()?;
-        if digits(&line) == Some((code, Some(b' '))) {
-            return Ok((code, lines));
+        match digits(&line) {
+            Some((last, Some(b' '))) if last == code || (400..600).contains(&last) => {
+                lines.push(line);
+                return Ok((last, lines));
+            }
+            _ => lines.push(line),
         }
-        lines.push(line);
     }
 }
 
-fn is_auth_tls(line: &[u8]) -> bool {
-    let Some(feature) = line[..line.len().min(64)].strip_prefix(b" ") else { return false };
-    let (name, mechanisms) = word(feature);
-    is(name, "AUTH") && mechanisms.split(|byte| b" ;".contains(byte)).any(|mechanism| is(mechanism, "TLS"))
+/// Whether a line of the list is AUTH with TLS; `None` if nobody knows.
+fn is_auth_tls(line: &[u8]) -> Option<bool> {
+    let (name, mechanisms) = word(line.strip_prefix(b" ")?);
+    if !is(name, "AUTH") {
+        let printable = !name.is_empty() && name.iter().all(|byte| (b'!'..=b'~').contains(byte));
+        return printable.then_some(false);
+    }
+    let tls = mechanisms.split(|byte| b" ;".contains(byte)).any(|mechanism| is(mechanism, "TLS"));
+    (!mechanisms.is_empty()).then_some(tls)
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
@@ -96,6 +111,6 @@ pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitr
         list += choice.choose(&[" AUTH TLS\r\n211 End\r\n", " auth SSL;tls;\n211 \n"])?;
         turns.push(choice.choose(&[list.as_str(), "500 what?\r\n", "530-log\r\n530 in\n"])?.to_string());
     }
-    turns.push(choice.choose(&["234 go\r\n", "234-go\r\n534 no\r\n234 go\r\n", "234\n"])?.to_string());
+    turns.push(choice.choose(&["234 go\r\n", "234-go\r\n 534 no\r\n235 no\r\n234 go\r\n", "234\n"])?.to_string());
     Ok(turns.into_iter().map(String::into_bytes).collect())
 }

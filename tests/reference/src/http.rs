@@ -1,10 +1,11 @@
 //! HTTP/1.1 Upgrade: RFC 9112 §4, §5, §6.3, RFC 9110 §7.8, §15.2, RFC 2817 §3.2.
 //!
-//! - A head is a status line, fields, each with its folded lines, and an empty line. No field has control characters but tabs.
+//! - A head is a status line, fields, each with its folded lines, and an empty line. None has control characters but tabs.
 //! - Interim responses, 1xx but 101, are passed over.
-//! - 101, of HTTP/1.1, is yes if a field `Upgrade` has `TLS/1.` and a digit in its list.
+//! - 101, of HTTP/1.1, is yes if a field `Upgrade` has `TLS/1.` and a digit in its list, which has no quotes.
 //! - Any other status refuses, if its body has an end that can be told: none with 204, or the one and only Content-Length,
-//!   of at most 4096. If not, it ends the session: with HTTP/1.0, with `Connection: close`, with Transfer-Encoding.
+//!   of at most 4096. If not, it ends the session: with HTTP/1.0, with `Connection: close`, with Transfer-Encoding, with a length that
+//!   is none, and, from 300 on, with a line that is no field.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -17,14 +18,21 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         "OPTIONS * HTTP/1.1\r\nHost: {host}\r\nUpgrade: TLS/1.2, TLS/1.0\r\nConnection: Upgrade\r\n\r\n"
     ))?;
     loop {
-        let (old, status) = status_line(&talk.line()?).ok_or(End::Unexpected)?;
+        let line = talk.line()?;
+        let (old, status) = status_line(&line).ok_or(End::Unexpected)?;
+        let refused = status >= 300;
+        if !refused && line.iter().any(is_control) {
+            return Err(End::Unexpected);
+        }
+        let mut broken = false;
         let mut fields: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         loop {
             let line = talk.line()?;
             if line.is_empty() {
                 break;
             }
-            if line.iter().any(|byte| *byte != b'\t' && byte.is_ascii_control()) {
+            broken |= line.iter().any(is_control);
+            if broken && !refused {
                 return Err(End::Unexpected);
             }
             if let Some((_, value)) = fields.last_mut().filter(|_| b" \t".contains(&line[0])) {
@@ -32,11 +40,14 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
                 value.extend(line);
                 continue;
             }
-            let colon = line.iter().position(|byte| *byte == b':').ok_or(End::Unexpected)?;
+            let colon = line.iter().position(|byte| *byte == b':').unwrap_or(0);
             if colon == 0 || !line[..colon].iter().all(|byte| is_token(*byte)) {
+                broken = true;
+            }
+            if broken && !refused {
                 return Err(End::Unexpected);
             }
-            fields.push((line[..colon].to_vec(), line[colon + 1..].to_vec()));
+            fields.push((line[..colon].to_vec(), line.get(colon + 1..).unwrap_or_default().to_vec()));
         }
         if matches!(status, 100 | 102..=199) {
             continue;
@@ -46,14 +57,11 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             let value = value.trim_ascii();
             let mut list = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             match () {
-                () if is(name, "Upgrade") => tls |= list.any(is_tls),
+                () if is(name, "Upgrade") => tls |= !value.contains(&b'"') && list.any(is_tls),
                 () if is(name, "Content-Length") => {
                     let digits = Some(value).filter(|value| value.iter().all(u8::is_ascii_digit));
                     let number = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse::<u32>().ok());
-                    let number = number.ok_or(End::Unexpected)?;
-                    if *length.get_or_insert(number) != number {
-                        return Err(End::Unexpected);
-                    }
+                    broken |= number.is_none() || *length.get_or_insert(number) != number;
                 }
                 () if is(name, "Transfer-Encoding") => endless = true,
                 () if is(name, "Connection") => endless |= list.any(|option| is(option, "close")),
@@ -61,13 +69,13 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             }
         }
         if status == 101 {
-            return if tls { Ok(()) } else { Err(End::Unexpected) };
+            return if tls && !broken { Ok(()) } else { Err(End::Unexpected) };
         }
         let temporary = matches!(status, 429 | 503 | 504);
         let code = if status == 426 { "426 Upgrade Required".to_owned() } else { status.to_string() };
-        let length = if status == 204 && length.is_none() { Some(0) } else { length };
+        let length = if status == 204 && length.is_none() { Some(0) } else { length.flatten() };
         match length {
-            Some(length @ 0..=4096) if !old && !endless => drop(talk.bytes(length as usize)?),
+            Some(length @ 0..=4096) if !old && !endless && !broken => drop(talk.bytes(length as usize)?),
             _ => return Err(End::Closing { code, temporary }),
         }
         return Err(End::Refused { code, temporary });
@@ -85,6 +93,10 @@ fn status_line(line: &[u8]) -> Option<(bool, u16)> {
     let status = str::from_utf8(digits).ok()?.parse().ok()?;
     let separated = matches!(line.get(12), None | Some(b' '));
     (separated && status >= 100 && !(old && status == 101)).then_some((old, status))
+}
+
+fn is_control(byte: &u8) -> bool {
+    *byte != b'\t' && byte.is_ascii_control()
 }
 
 fn is_token(byte: u8) -> bool {

@@ -3,14 +3,16 @@
 //! - A response is a line: `* …` is untagged, `tag …` answers the command with that tag. Behind the origin stands a status.
 //! - Lines of untagged data may hold literals: a line that ends in `{n}` goes on behind n bytes of anything. Status
 //!   responses hold none.
-//! - A greeting is `* OK`, `* PREAUTH` or `* BYE`. Later the server may send untagged responses at any time; `* BYE` ends
-//!   the session.
-//! - `* CAPABILITY` and the code `[CAPABILITY …]` of an untagged OK list the capabilities; the last list counts.
+//! - A greeting is `* OK`, `* PREAUTH` or `* BYE`; `* NO` and `* BAD` end the session as well. Later the server may send untagged
+//!   responses at any time, but not `* PREAUTH`; `BYE` ends the session, with our tag or without.
+//! - NO, BAD, BYE and PREAUTH may have anything but a letter or digit behind them. A greeting and a go-ahead have no NUL or CR.
+//! - `* CAPABILITY` and the code `[CAPABILITY …]` of an untagged OK list the capabilities; the last list counts. If a word of it is
+//!   none that is printable and begins with a letter or digit, or there is no list, STARTTLS is tried.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Talk, word};
+use crate::talk::{End, Outcome, Talk, is_plain, listed, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
@@ -19,16 +21,15 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         let response = response(talk, false, true)?;
         let Some(greeting) = response.strip_prefix(b"* ") else { return Err(End::Unexpected) };
         match &status(greeting)[..] {
-            "OK" => {}
+            "OK" if is_plain(greeting) => {}
             "PREAUTH" => return Err(End::Preauthenticated),
-            "BYE" => return Err(closing(greeting)),
+            "BYE" | "NO" | "BAD" => return Err(closing(greeting)),
             _ => return Err(End::Unexpected),
         }
     }
     if knobs.ask && knobs.start != Start::Command {
         talk.ask(format!("{tag}C CAPABILITY\r\n"))?;
         answer(talk, &format!("{tag}C"), true)?;
-        talk.advertised.get_or_insert(false);
     }
     if knobs.start != Start::Command && talk.advertised == Some(false) && !knobs.insist {
         return Err(End::NotAdvertised);
@@ -42,16 +43,18 @@ fn answer(talk: &mut Talk<'_>, tag: &str, lists: bool) -> Outcome {
     loop {
         let response = response(talk, true, lists)?;
         if let Some(untagged) = response.strip_prefix(b"* ") {
-            if status(untagged) == "BYE" {
-                return Err(closing(untagged));
+            match &status(untagged)[..] {
+                "BYE" => return Err(closing(untagged)),
+                "PREAUTH" => return Err(End::Unexpected),
+                _ => talk.pass(),
             }
-            talk.pass();
             continue;
         }
         let (origin, answer) = word(&response);
         return match &status(answer)[..] {
             _ if origin != tag.as_bytes() => Err(End::Unexpected),
-            "OK" => Ok(()),
+            "OK" if lists || is_plain(answer) => Ok(()),
+            "BYE" => Err(closing(answer)),
             code @ ("NO" | "BAD") => Err(End::Refused { code: code.to_owned(), temporary: is_temporary(answer) }),
             _ => Err(End::Unexpected),
         };
@@ -73,9 +76,9 @@ fn response(talk: &mut Talk<'_>, literals: bool, lists: bool) -> Result<Vec<u8>,
     }
     if lists
         && is_line
-        && let Some(listed) = capabilities(&response)
+        && let Some(words) = capabilities(&response)
     {
-        talk.advertised = Some(listed);
+        talk.advertised = listed(&words, "STARTTLS");
     }
     Ok(response)
 }
@@ -97,27 +100,31 @@ fn is_data(response: &[u8]) -> bool {
     })
 }
 
-fn capabilities(response: &[u8]) -> Option<bool> {
+/// The words that a response lists, if it lists any.
+fn capabilities(response: &[u8]) -> Option<Vec<Vec<u8>>> {
     let (first, text) = word(response.strip_prefix(b"* ")?);
     let (keyword, list) = match text.strip_prefix(b"[") {
-        Some(code) if first.eq_ignore_ascii_case(b"OK") => word(code.split(|byte| *byte == b']').next()?),
+        Some(code) if first.eq_ignore_ascii_case(b"OK") => word(&code[..code.iter().position(|byte| *byte == b']')?]),
         _ => (first, text),
     };
-    let listed = || list.split(|byte| *byte == b' ').any(|word| word.eq_ignore_ascii_case(b"STARTTLS"));
-    keyword.eq_ignore_ascii_case(b"CAPABILITY").then(listed)
+    let words = || list.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
+    keyword.eq_ignore_ascii_case(b"CAPABILITY").then(words)
 }
 
+/// The status of a response, in capitals; of one that is none, its first word.
 fn status(response: &[u8]) -> String {
-    String::from_utf8_lossy(word(response).0).to_ascii_uppercase()
+    let said = ["NO", "BAD", "BYE", "PREAUTH"].into_iter().find(|known| no(response, known).is_some());
+    said.map_or_else(|| String::from_utf8_lossy(word(response).0).to_ascii_uppercase(), str::to_owned)
 }
 
 /// RFC 5530 §3.
 fn is_temporary(response: &[u8]) -> bool {
-    word(word(response).1).0.eq_ignore_ascii_case(b"[UNAVAILABLE]")
+    let text = no(response, &status(response)).unwrap_or_default();
+    word(text).0.eq_ignore_ascii_case(b"[UNAVAILABLE]")
 }
 
 fn closing(response: &[u8]) -> End {
-    End::Closing { code: "BYE".to_owned(), temporary: is_temporary(response) }
+    End::Closing { code: status(response), temporary: is_temporary(response) }
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {

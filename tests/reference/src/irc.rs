@@ -2,25 +2,29 @@
 //!
 //! - A message is a line: `:prefix COMMAND parameters`, or `COMMAND parameters`. Spaces separate, and one is as good as several.
 //! - `CAP target LS * :list` lists capabilities, and more lines follow; `CAP target LS :list` is the last. The capability is
-//!   `tls`, alone or with `=` and a value.
+//!   `tls`, alone or with `=` and a value. `CAP target LS` and `CAP LS :list` are no list that one could understand, and STARTTLS is
+//!   tried.
 //! - STARTTLS is agreed to with 670, and refused with 691 and any of 400 to 599; a refusal of CAP means that the server
 //!   knows none, and STARTTLS is tried.
-//! - Passed over: NOTICE, PING, CAP of any other kind, 020 and 439. `ERROR` and 465 end the session.
+//! - Passed over: NOTICE, PING, CAP of any other kind, 020 and 439. `ERROR`, with anything but a letter or digit behind it, and 465
+//!   end the session. A line of 670 has no NUL or CR.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Talk, is};
+use crate::talk::{End, Outcome, Talk, is, is_plain, no};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
     if knobs.ask && knobs.start != Start::Command {
         talk.ask("CAP LS 302\r\n")?;
         loop {
-            let message = message(talk)?;
+            let (message, _) = message(talk)?;
             if let Some((list, last)) = capabilities(&message) {
-                let listed = list.iter().any(|name| name == b"tls" || name.starts_with(b"tls="));
-                talk.advertised = Some(listed || talk.advertised == Some(true));
+                let has_tls = |list: Vec<Vec<u8>>| list.iter().any(|name| name == b"tls" || name.starts_with(b"tls="));
+                if talk.advertised != Some(true) {
+                    talk.advertised = list.map(has_tls);
+                }
                 if !last {
                     talk.pass();
                     continue;
@@ -39,9 +43,10 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     }
     talk.ask("STARTTLS\r\n")?;
     loop {
-        match numeric(&message(talk)?)? {
+        let (message, plain) = message(talk)?;
+        match numeric(&message)? {
             None => talk.pass(),
-            Some(670) => return Ok(()),
+            Some(670) if plain => return Ok(()),
             Some(code @ (400..=599 | 691)) => {
                 return Err(End::Refused { code: code.to_string(), temporary: false });
             }
@@ -50,25 +55,16 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     }
 }
 
-/// The words of a message, its prefix left out. One whose command does not end in the first 224 bytes has none.
-fn message(talk: &mut Talk<'_>) -> Result<Vec<Vec<u8>>, End> {
+/// The words of a message, its prefix left out, and whether its line is plain.
+fn message(talk: &mut Talk<'_>) -> Result<(Vec<Vec<u8>>, bool), End> {
     let line = talk.line()?;
-    let words = |line: &[u8]| {
-        let mut words: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
-        let mut first = true;
-        words.retain(|word| std::mem::take(&mut first) || !word.is_empty());
-        if words[0].starts_with(b":") {
-            words.remove(0);
-        }
-        words
-    };
-    let command = words(&line[..line.len().min(224)]).into_iter().next();
-    let mut words = words(&line);
-    match (words.first_mut(), command) {
-        (Some(first), Some(command)) => *first = command,
-        _ => words.clear(),
+    let mut words: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
+    let mut first = true;
+    words.retain(|word| std::mem::take(&mut first) || !word.is_empty());
+    if words[0].starts_with(b":") {
+        words.remove(0);
     }
-    Ok(words)
+    Ok((words, is_plain(&line)))
 }
 
 /// The numeric that decides, if the message is one. The rest is passed over, or ends the session.
@@ -77,7 +73,7 @@ fn numeric(message: &[Vec<u8>]) -> Result<Option<u16>, End> {
     let closing = |code: &str| Err(End::Closing { code: code.to_owned(), temporary: false });
     match command[..] {
         _ if ["NOTICE", "PING", "CAP"].iter().any(|known| is(command, known)) => Ok(None),
-        _ if is(command, "ERROR") => closing("ERROR"),
+        _ if no(command, "ERROR").is_some() => closing("ERROR"),
         [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] => match str::from_utf8(command).expect("digits") {
             "020" | "439" => Ok(None),
             "465" => closing("465"),
@@ -88,18 +84,20 @@ fn numeric(message: &[Vec<u8>]) -> Result<Option<u16>, End> {
 }
 
 /// The capabilities that a message lists, and whether it is the last that does.
-fn capabilities(message: &[Vec<u8>]) -> Option<(Vec<Vec<u8>>, bool)> {
-    let [cap, _target, ls, list @ ..] = message else { return None };
-    let (last, list) = match list {
-        [star, list @ ..] if star == b"*" => (false, list),
-        list => (true, list),
+fn capabilities(message: &[Vec<u8>]) -> Option<(Option<Vec<Vec<u8>>>, bool)> {
+    let (list, last) = match message {
+        [cap, ..] if !is(cap, "CAP") => return None,
+        [_, _, ls, star, list @ ..] if is(ls, "LS") && star == b"*" => (list, false),
+        [_, _, ls, list @ ..] if is(ls, "LS") => (list, true),
+        [_, ls, ..] if is(ls, "LS") => (&[][..], true),
+        _ => return None,
     };
-    if !is(cap, "CAP") || !is(ls, "LS") || list.is_empty() {
-        return None;
+    if list.is_empty() {
+        return Some(if last { (None, true) } else { (Some(Vec::new()), false) });
     }
     let mut list = list.to_vec();
     list[0] = list[0].strip_prefix(b":").unwrap_or(&list[0]).to_vec();
-    Some((list, last))
+    Some((Some(list), last))
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {

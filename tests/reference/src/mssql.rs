@@ -1,9 +1,11 @@
-//! Microsoft SQL Server: MS-TDS §2.2.3.1 (packet header), §2.2.6.5 (PRELOGIN).
+//! Microsoft SQL Server: MS-TDS §2.2.3.1 (packet header), §2.2.6.5 (PRELOGIN), §2.2.7.10 (ERROR).
 //!
 //! - The reply is one packet: type 4, the last of its message, and a length that counts the header of 8 bytes.
 //! - It begins with options of 5 bytes, up to one that begins with 255: a token, where its value is, and how long that is.
-//!   Token 1 is ENCRYPTION, of one byte, and stands there once. Its value lies behind the options, within the first 128 bytes.
+//!   Token 1 is ENCRYPTION, of one byte, and stands there once. Its value lies behind the options.
 //! - 1 and 3 are yes, 0 and 2 refuse.
+//! - In place of the options an error may stand: 170, a length of two bytes, a number of four, state and class, and the length of
+//!   a text. It ends the session.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -19,8 +21,11 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     if header[..2] != [4, 1] || length <= 8 {
         return Err(End::Unexpected);
     }
-    let mut body = talk.bytes(length - 8)?;
-    body.truncate(128);
+    let body = talk.bytes(length - 8)?;
+    if body[0] == 170 && body.len() >= 11 {
+        let number = u32::from_le_bytes([body[3], body[4], body[5], body[6]]);
+        return Err(End::closing(&format!("{number} error")));
+    }
     let encryption = encryption(&body).ok_or(End::Unexpected)?;
     talk.advertised = Some(encryption != 2);
     match encryption {
@@ -46,7 +51,7 @@ pub(crate) fn legal(_: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::
     let others = choice.int_in_range(0..=4_u8)?;
     let before = choice.int_in_range(0..=others)?;
     let end = (others + 1) * 5;
-    let padding = choice.int_in_range(0..=9_u8)?;
+    let padding = *choice.choose(&[0, 1, 9, 200_u8])?;
     let mut body = Vec::new();
     for other in 0..=others {
         let token = if other == before { 1 } else { *choice.choose(&[0, 2, 3, 4, 5, 6, 7])? };
@@ -56,6 +61,6 @@ pub(crate) fn legal(_: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::
     body.push(255);
     body.extend(vec![0; padding.into()]);
     body.push(*choice.choose(&[1, 3])?);
-    let length = body.len() as u8 + 8;
-    Ok(vec![[&[4, 1, 0, length, choice.arbitrary()?, 0, 1, 0][..], &body].concat()])
+    let [high, low] = (body.len() as u16 + 8).to_be_bytes();
+    Ok(vec![[&[4, 1, high, low, choice.arbitrary()?, 0, 1, 0][..], &body].concat()])
 }

@@ -1,7 +1,7 @@
 //! Munin: the source of `Munin::Node::Server` and `Munin::Common::TLSServer`.
 //!
 //! - The banner is `# munin node at NAME`; any other comment in its place ends the session.
-//! - STARTTLS is answered with `TLS OK`. `TLS MAYBE` leaves no way on; a comment is a refusal.
+//! - STARTTLS is answered with `TLS OK`. `TLS MAYBE`, in any case, leaves no way on; a comment is a refusal.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
@@ -22,7 +22,9 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     talk.say("STARTTLS\n")?;
     match &talk.line()?[..] {
         b"TLS OK" => Ok(()),
-        b"TLS MAYBE" => Err(End::Closing { code: code("TLS MAYBE"), temporary: false }),
+        line if line.eq_ignore_ascii_case(b"TLS MAYBE") => {
+            Err(End::Closing { code: code("TLS MAYBE"), temporary: false })
+        }
         [b'#', ..] => Err(End::Refused { code: code("#"), temporary: false }),
         _ => Err(End::Unexpected),
     }

@@ -1,15 +1,16 @@
 //! MUPDATE: RFC 3656 §2, §3, §4.10.
 //!
 //! - A line that ends in `{n}` or `{n+}` goes on behind n octets of anything.
-//! - The greeting is untagged lines, of which `* STARTTLS` is the capability and `* OK MUPDATE` the last; what else they say
-//!   is passed over.
-//! - STARTTLS is answered under its tag with `OK`, `NO` or `BAD`; an untagged `BAD` is a refusal as well. `BYE` ends the session,
-//!   with the tag or without.
+//! - The greeting is untagged lines, of which `* STARTTLS`, and maybe more, is the capability and `* OK MUPDATE` the last; what else
+//!   they say is passed over.
+//! - STARTTLS is answered under its tag with `OK`, without NUL or CR up to a literal, `NO` or `BAD`; an untagged `BAD` is a refusal as
+//!   well. `BYE` ends the session, with the tag or without.
+//! - NO, BAD and BYE may have anything but a letter or digit behind them.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Piece, Talk, is, word};
+use crate::talk::{End, Outcome, Piece, Talk, is, is_plain, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
@@ -17,13 +18,13 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     if knobs.start == Start::Greeting {
         loop {
             let line = talk.long_line()?;
-            let [Piece::Line(first), literals @ ..] = &line[..] else { return Err(End::Unexpected) };
+            let [Piece::Line(first), ..] = &line[..] else { return Err(End::Unexpected) };
             let Some(untagged) = first.strip_prefix(b"* ") else { return Err(End::Unexpected) };
             let (status, text) = word(untagged);
-            if is(status, "BYE") {
+            if no(untagged, "BYE").is_some() {
                 return Err(refusal("BYE"));
             }
-            if is(untagged, "STARTTLS") && literals.is_empty() {
+            if is(status, "STARTTLS") {
                 talk.advertised = Some(true);
             }
             if is(status, "OK") && is(word(text).0, "MUPDATE") {
@@ -38,12 +39,15 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     talk.say(format!("{tag}STARTTLS\r\n"))?;
     let line = talk.long_line()?;
     let [Piece::Line(first), ..] = &line[..] else { return Err(End::Unexpected) };
-    let untagged = first.strip_prefix(b"* ").map(|text| String::from_utf8_lossy(word(text).0).to_uppercase());
-    let tagged = first.strip_prefix(tag.as_bytes()).map(|text| String::from_utf8_lossy(word(text).0).to_uppercase());
-    match (untagged.as_deref(), tagged.as_deref()) {
-        (None, Some("OK")) => Ok(()),
-        (Some(code @ ("BAD" | "BYE")), _) | (None, Some(code @ ("NO" | "BAD" | "BYE"))) => Err(refusal(code)),
-        _ => Err(End::Unexpected),
+    let said = |text| ["NO", "BAD", "BYE"].into_iter().find(|known| no(text, known).is_some());
+    if let Some(untagged) = first.strip_prefix(b"* ") {
+        return Err(said(untagged).filter(|code| *code != "NO").map_or(End::Unexpected, refusal));
+    }
+    let tagged = first.strip_prefix(tag.as_bytes()).ok_or(End::Unexpected)?;
+    match said(tagged) {
+        Some(code) => Err(refusal(code)),
+        None if is(word(tagged).0, "OK") && is_plain(tagged) => Ok(()),
+        None => Err(End::Unexpected),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - The greeting is one packet, number 0. It begins with 10, then a version that NUL ends, 4 bytes of thread id, 8 of the
 //!   challenge, a filler, and the lower half of the capabilities. TLS wants two of those: 0x0200 and 0x0800.
-//! - An error in its place, which begins with 255 and a number, ends the session.
+//! - An error in its place, which begins with 255 and a number, ends the session. Its packet may have any number.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -14,11 +14,11 @@ const REQUEST: &[u8] = b"\x20\0\0\x01\x01\x8a\0\0\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let header = talk.bytes(4)?;
     let length = usize::from(header[0]) | usize::from(header[1]) << 8 | usize::from(header[2]) << 16;
-    if header[3] != 0 || length == 0 {
+    if length == 0 {
         return Err(End::Unexpected);
     }
     let kind = talk.byte()?;
-    if ![10, 255].contains(&kind) {
+    if kind != 255 && (kind != 10 || header[3] != 0) {
         return Err(End::Unexpected);
     }
     let packet = talk.bytes(length - 1)?;

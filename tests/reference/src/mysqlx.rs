@@ -2,8 +2,8 @@
 //!
 //! - A message is a length, 4 bytes with the lowest first, that counts what follows: a type, and protobuf. Ok is 0, Error 1,
 //!   Notice 11, which is passed over; there is no other.
-//! - An Error has a severity (1, fatal if it is 1), a code (2) and a text (3). Fatal ones end the session, the others refuse.
-//!   Of a message that is longer than 256 bytes, the rest does not count.
+//! - An Error has a severity (1, fatal if it is 1), a code (2) and a text (3). Fatal ones end the session, the others refuse. An
+//!   error without a code has 0.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -21,24 +21,23 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         let message = talk.bytes(length as usize - 1)?;
         match header[4] {
             0 => return Ok(()),
-            1 => return Err(error(&message[..message.len().min(256)])),
+            1 => return Err(error(&message)),
             _ => talk.pass(),
         }
     }
 }
 
 fn error(mut message: &[u8]) -> End {
-    let (mut fatal, mut number) = (false, None);
+    let (mut fatal, mut number) = (false, 0);
     while let (Some(key), Some(value)) = (varint(&mut message), varint(&mut message)) {
         match (key >> 3, key & 7) {
             (1, 0) => fatal = value == 1,
-            (2, 0) => number = Some(u32::try_from(value).unwrap_or(u32::MAX)),
+            (2, 0) => number = u32::try_from(value).unwrap_or(u32::MAX),
             (_, 0) => {}
             (_, 2) => message = &message[message.len().min(usize::try_from(value).unwrap_or(usize::MAX))..],
             _ => break,
         }
     }
-    let Some(number) = number else { return End::Unexpected };
     let name = match number {
         1040 => "ER_CON_COUNT_ERROR",
         1053 => "ER_SERVER_SHUTDOWN",

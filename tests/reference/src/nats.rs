@@ -2,19 +2,19 @@
 //!
 //! - The server greets with a line: `INFO`, in any case, white space, and a JSON object. TLS is to start if one of its
 //!   members `tls_required` and `tls_available` is `true`.
-//! - `-ERR` in its place ends the session.
+//! - `-ERR` in its place, in any case, with or without its dash and with anything but a letter or digit behind it, ends the session.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
 
 use crate::json::member;
-use crate::talk::{End, Outcome, Talk, is};
+use crate::talk::{End, Outcome, Talk, is, no};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let line = talk.line()?;
     let end = line.iter().position(|byte| b" \t".contains(byte)).unwrap_or(line.len());
     let (operation, info) = line.split_at(end);
-    if is(operation, "-ERR") {
+    if no(line.strip_prefix(b"-").unwrap_or(&line), "ERR").is_some() {
         return Err(End::closing("-ERR"));
     }
     let (Some(required), Some(available)) = (member(info, "tls_required"), member(info, "tls_available")) else {

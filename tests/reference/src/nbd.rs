@@ -3,7 +3,7 @@
 //! - The greeting is `NBDMAGIC`, `IHAVEOPT` and flags of two bytes. Flag 1 is the fixed newstyle, without which there is no TLS;
 //!   flag 2 is mirrored. In place of `IHAVEOPT` an old server has a magic number of its own, then 8 + 4 + 124 bytes.
 //! - A reply is a magic number, the option, a type and a length. Acknowledged is 1, of length 0; errors have the highest bit,
-//!   and a text of at most 4096 bytes. Error 7 ends the session.
+//!   and a text of at most 4096 bytes, whatever their option. Error 7 ends the session.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -36,11 +36,11 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     talk.say([&[0, 0, 0, 1 | flags & 2][..], b"IHAVEOPT\0\0\0\x05\0\0\0\0"].concat())?;
     let magic = talk.bytes(8)?;
     let [option, kind, length] = [talk.u32()?, talk.u32()?, talk.u32()?];
-    if magic != b"\0\x03\xe8\x89\x04\x55\x65\xa9" || option != 5 {
+    if magic != b"\0\x03\xe8\x89\x04\x55\x65\xa9" {
         return Err(End::Unexpected);
     }
     match (kind, length) {
-        (1, 0) => return Ok(()),
+        (1, 0) if option == 5 => return Ok(()),
         (0x8000_0000.., 0..=4096) => drop(talk.bytes(length)?),
         _ => return Err(End::Unexpected),
     }

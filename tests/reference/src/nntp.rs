@@ -1,20 +1,21 @@
 //! NNTP: RFC 3977 §3.2 (responses), §5.1, §5.2, RFC 4642 §2.2.
 //!
-//! - A response begins with a line of three digits, alone or with a space behind them.
+//! - A response begins with a line of three digits, alone or with a space behind them; those of a no may have anything but a
+//!   letter or digit there. No other has NUL or CR in a line.
 //! - A greeting is 200 or 201; 4xx and 5xx in its place end the session, as 400 does anywhere.
 //! - 101 to CAPABILITIES has a list behind it, which ends with a line of `.`; with 4xx or 5xx the server knows no such
-//!   command, and STARTTLS is tried.
+//!   command, and STARTTLS is tried. So it is if a line begins with no keyword.
 //! - STARTTLS is agreed to with 382, and refused with 4xx or 5xx. Of these 400 and 403 are temporary.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Talk, digits, is, word};
+use crate::talk::{End, Outcome, Talk, digits, is_plain, listed, parts};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
     if knobs.start == Start::Greeting {
-        match response(talk)? {
+        match response(talk, false)?.0 {
             200 | 201 => {}
             code @ 400..=599 => return Err(closing(code)),
             _ => return Err(End::Unexpected),
@@ -22,25 +23,20 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     }
     if knobs.ask && knobs.start != Start::Command {
         talk.say("CAPABILITIES\r\n")?;
-        match response(talk)? {
-            101 => {
-                let mut list = Vec::new();
-                while list.last().is_none_or(|keyword| keyword != b".") {
-                    list.push(word(&talk.line()?).0.to_vec());
-                }
-                let listed = list.iter().any(|keyword| is(keyword, "STARTTLS"));
-                talk.advertised = Some(listed);
-                if !listed && !knobs.insist {
+        match response(talk, true)? {
+            (101, list) => {
+                talk.advertised = listed(&list, "STARTTLS");
+                if talk.advertised == Some(false) && !knobs.insist {
                     return Err(End::NotAdvertised);
                 }
             }
-            400 => return Err(closing(400)),
-            401..=599 => {}
+            (400, _) => return Err(closing(400)),
+            (401..=599, _) => {}
             _ => return Err(End::Unexpected),
         }
     }
     talk.say("STARTTLS\r\n")?;
-    match response(talk)? {
+    match response(talk, false)?.0 {
         382 => Ok(()),
         400 => Err(closing(400)),
         code @ 401..=599 => Err(End::Refused { code: code.to_string(), temporary: code == 403 }),
@@ -52,11 +48,25 @@ fn closing(code: u16) -> End {
     End::Closing { code: code.to_string(), temporary: matches!(code, 400 | 403) }
 }
 
-fn response(talk: &mut Talk<'_>) -> Result<u16, End> {
-    match digits(&talk.line()?) {
-        Some((code, None | Some(b' '))) => Ok(code),
-        _ => Err(End::Unexpected),
+/// The code, and the list behind 101 where there may be one.
+fn response(talk: &mut Talk<'_>, lists: bool) -> Result<(u16, Vec<Vec<u8>>), End> {
+    let line = talk.line()?;
+    let (code, separator) = digits(&line).ok_or(End::Unexpected)?;
+    if (400..600).contains(&code) && parts(separator) {
+        return Ok((code, Vec::new()));
     }
+    if !matches!(separator, None | Some(b' ')) {
+        return Err(End::Unexpected);
+    }
+    let mut list = Vec::new();
+    while lists && code == 101 {
+        match talk.line()? {
+            end if end == b"." => break,
+            capability => list.push(capability),
+        }
+    }
+    let plain = is_plain(&line) && list.iter().all(|capability| is_plain(capability));
+    if plain { Ok((code, list)) } else { Err(End::Unexpected) }
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
@@ -68,7 +78,7 @@ pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitr
     if knobs.ask && knobs.start != Start::Command {
         let mut list = "101 list:\r\nVERSION 2\r\n".to_owned();
         for _ in 0..choice.int_in_range(0..=3)? {
-            list += choice.choose(&["READER\r\n", "LIST STARTTLS\r\n", "XSTARTTLS\n", ".STARTTLS\r\n"])?;
+            list += choice.choose(&["READER\r\n", "LIST STARTTLS\r\n", "XSTARTTLS\n", ". x\r\n"])?;
         }
         list += choice.choose(&["STARTTLS\r\n.\r\n", "startTLS\n.\n"])?;
         turns.push(choice.choose(&[list.as_str(), "500 what?\r\n", "480 later\n"])?.to_string());

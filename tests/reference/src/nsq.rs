@@ -1,7 +1,7 @@
 //! NSQ: "TCP Protocol Spec", IDENTIFY.
 //!
 //! - A frame has a size of four bytes, which counts what follows, a type of four bytes, and data. 0 is a response, 1 an error,
-//!   which ends the session; there is no other.
+//!   which ends the session, as a response that begins with `E_` does; there is no other.
 //! - The response `_heartbeat_` is passed over. `OK` means no, and so does a JSON object whose member `tls_v1` is not `true`.
 
 use arbitrary::Unstructured;
@@ -19,7 +19,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             return Err(End::Unexpected);
         }
         let data = talk.bytes(size - 4)?;
-        if kind == 1 {
+        if kind == 1 || data.starts_with(b"E_") {
             return Err(error(&data));
         }
         if data == b"_heartbeat_" {

@@ -1,11 +1,12 @@
 //! NUT: RFC 9271.
 //!
-//! - STARTTLS is answered with the line `OK STARTTLS`, or with `ERR`, a code, and maybe more.
+//! - STARTTLS is answered with the line `OK STARTTLS`, or with `ERR`, in any case, and maybe a code and more behind anything but a
+//!   letter or digit.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
 
-use crate::talk::{End, Outcome, Talk, word};
+use crate::talk::{End, Outcome, Talk, no, word};
 
 const CODES: [&[u8]; 5] =
     [b"FEATURE-NOT-CONFIGURED", b"FEATURE-NOT-SUPPORTED", b"ALREADY-SSL-MODE", b"UNKNOWN-COMMAND", b"ACCESS-DENIED"];
@@ -16,11 +17,8 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     if line == b"OK STARTTLS" {
         return Ok(());
     }
-    let (status, text) = word(&line);
-    if status != b"ERR" {
-        return Err(End::Unexpected);
-    }
-    let known = CODES.iter().find(|code| **code == word(text).0).unwrap_or(&status);
+    let text = no(&line, "ERR").ok_or(End::Unexpected)?;
+    let known = CODES.into_iter().find(|code| *code == word(text).0).unwrap_or(b"ERR");
     Err(End::Refused { code: String::from_utf8_lossy(known).into_owned(), temporary: false })
 }
 

@@ -1,51 +1,61 @@
 //! POP3: RFC 1939 §3, RFC 2449 §5 (CAPA), RFC 2595 §4.
 //!
-//! - A reply is one line, whose first word is `+OK` or `-ERR`, in capitals.
+//! - A reply is one line, whose first word is `+OK`, in capitals and in a line without NUL and CR; or it begins with `-ERR`, in any
+//!   case, whose dash may be missing, with anything but a letter or digit behind it.
 //! - `-ERR` in place of the greeting ends the session.
 //! - `+OK` to CAPA has a list behind it, a capability a line, that ends with a line of `.`; `-ERR` means that the server
-//!   knows no CAPA, and STLS is tried.
+//!   knows no CAPA, and STLS is tried. So it is if a line begins with no keyword.
 //! - The codes `[IN-USE]`, `[LOGIN-DELAY]` and `[SYS/TEMP]` are temporary (RFC 2449 §8.1, RFC 3206 §4).
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Talk, is, word};
+use crate::talk::{End, Outcome, Talk, is, is_plain, listed, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
     if knobs.start == Start::Greeting
-        && let Err((code, temporary)) = reply(talk)?
+        && let Err(temporary) = reply(talk, false)?
     {
-        return Err(End::Closing { code, temporary });
+        return Err(End::Closing { code: "-ERR".to_owned(), temporary });
     }
     if knobs.ask && knobs.start != Start::Command {
         talk.say("CAPA\r\n")?;
-        if reply(talk)?.is_ok() {
-            let mut list = Vec::new();
-            while list.last().is_none_or(|keyword| keyword != b".") {
-                list.push(word(&talk.line()?).0.to_vec());
-            }
-            let listed = list.iter().any(|keyword| is(keyword, "STLS"));
-            talk.advertised = Some(listed);
-            if !listed && !knobs.insist {
+        if let Ok(list) = reply(talk, true)? {
+            talk.advertised = listed(&list, "STLS");
+            if talk.advertised == Some(false) && !knobs.insist {
                 return Err(End::NotAdvertised);
             }
         }
     }
     talk.say("STLS\r\n")?;
-    reply(talk)?.map_err(|(code, temporary)| End::Refused { code, temporary })
+    match reply(talk, false)? {
+        Ok(_) => Ok(()),
+        Err(temporary) => Err(End::Refused { code: "-ERR".to_owned(), temporary }),
+    }
 }
 
-/// A reply: yes, or no and whether it is temporary.
-fn reply(talk: &mut Talk<'_>) -> Result<Result<(), (String, bool)>, End> {
+/// A reply: yes, with the list behind it if there is one; or no, and whether it is temporary.
+fn reply(talk: &mut Talk<'_>, lists: bool) -> Result<Result<Vec<Vec<u8>>, bool>, End> {
     let line = talk.line()?;
-    let (status, text) = word(&line);
-    let code = word(text).0;
-    let temporary = ["[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]"].iter().any(|known| is(code, known));
-    match status {
-        b"+OK" => Ok(Ok(())),
-        b"-ERR" => Ok(Err(("-ERR".to_owned(), temporary))),
-        _ => Err(End::Unexpected),
+    if let Some(text) = no(line.strip_prefix(b"-").unwrap_or(&line), "ERR") {
+        let code = word(text).0;
+        return Ok(Err(["[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]"].iter().any(|known| is(code, known))));
+    }
+    if word(&line).0 != b"+OK" {
+        return Err(End::Unexpected);
+    }
+    let mut list = Vec::new();
+    while lists {
+        match talk.line()? {
+            end if end == b"." => break,
+            capability => list.push(capability),
+        }
+    }
+    if is_plain(&line) && list.iter().all(|capability| is_plain(capability)) {
+        Ok(Ok(list))
+    } else {
+        Err(End::Unexpected)
     }
 }
 
@@ -59,9 +69,9 @@ pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitr
     if knobs.ask && knobs.start != Start::Command {
         let mut list = "+OK Capability list follows\r\n".to_owned();
         for _ in 0..choice.int_in_range(0..=4)? {
-            list += choice.choose(&["TOP\r\n", "SASL PLAIN STLS\r\n", "STLSX\n", ".STLS\r\n", "\r\n"])?;
+            list += choice.choose(&["TOP\r\n", "SASL PLAIN STLS\r\n", "STLSX\n", ". \r\n", "\r\n"])?;
         }
-        list += choice.choose(&["STLS\r\n.\r\n", "stls\nUSER\n.\n", "STLS required\r\n. \r\n"])?;
+        list += choice.choose(&["STLS\r\n.\r\n", "stls\nUSER\n.\n", "STLS required\r\n.\r\n"])?;
         turns.push(choice.choose(&[list.as_str(), "-ERR what?\r\n"])?.to_string());
     }
     turns.push(choice.choose(&["+OK\r\n", "+OK begin TLS\n"])?.to_string());

@@ -1,7 +1,8 @@
 //! PostgreSQL: "SSL Session Encryption", ErrorResponse of "Message Formats".
 //!
 //! - SSLRequest is answered with one byte: `S` is yes, `N` is no, and `E` begins an ErrorResponse, which ends the session. Its
-//!   length counts itself, and is 5 or more. Four printable characters are no length: they begin a text, up to NUL.
+//!   length counts itself. Four bytes that are the beginning of a text in UTF-8, without control characters, are no length: the text
+//!   goes up to NUL.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -21,15 +22,13 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         }
         b'E' => {
             let length = talk.bytes(4)?;
-            if length.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            let utf8 = str::from_utf8(&length).map_or_else(|error| error.error_len().is_none(), |_| true);
+            if utf8 && !length.iter().any(u8::is_ascii_control) {
                 while talk.byte()? != 0 {}
                 return Err(End::closing("E"));
             }
             let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-            if length < 5 {
-                return Err(End::Unexpected);
-            }
-            talk.bytes(length - 4)?;
+            talk.bytes(length.saturating_sub(4))?;
             Err(End::closing("E"))
         }
         _ => Err(End::Unexpected),

@@ -3,7 +3,8 @@
 //! - A packet is `03`, any byte, and a length of two bytes that counts these four: 11, or 19 with a negotiation.
 //! - The confirm is its length less one, `d0`, two references of two bytes, and a class of 0.
 //! - The negotiation is a type, flags, `0800`, and a value of four bytes, the lowest first. Type 2 selects: 0 is not to offer TLS,
-//!   1 and 2 are TLS. Type 3 refuses.
+//!   1 and 2 are TLS. Type 3 refuses, whatever the class and the length say.
+//! - In place of the confirm, `80` is a disconnect request, whose reason takes the place of the class. It ends the session.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -18,12 +19,15 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         _ => return Err(End::Unexpected),
     };
     let confirm = talk.bytes(length - 4)?;
-    if usize::from(confirm[0]) != confirm.len() - 1 || confirm[1] != 0xd0 || confirm[6] != 0 {
-        return Err(End::Unexpected);
+    if confirm[1] == 0x80 {
+        return Err(End::closing(&format!("{} X.224 Disconnect Request", confirm[6])));
     }
+    let exact = usize::from(confirm[0]) == confirm.len() - 1 && confirm[6] == 0;
     let (kind, value) = match confirm[7..] {
-        [] => (2, 0),
-        [kind, _, 8, 0, a, b, c, d] => (kind, u32::from_le_bytes([a, b, c, d])),
+        _ if confirm[1] != 0xd0 => return Err(End::Unexpected),
+        [] if exact => (2, 0),
+        [2, _, 8, 0, a, b, c, d] if exact => (2, u32::from_le_bytes([a, b, c, d])),
+        [3, _, _, _, a, b, c, d] => (3, u32::from_le_bytes([a, b, c, d])),
         _ => return Err(End::Unexpected),
     };
     talk.advertised = Some(kind == 2 && value != 0);
@@ -34,6 +38,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         4 => "INCONSISTENT_FLAGS",
         5 => "HYBRID_REQUIRED_BY_SERVER",
         6 => "SSL_WITH_USER_AUTH_REQUIRED_BY_SERVER",
+        7 => "ENTRA_AUTH_REQUIRED_BY_SERVER",
         _ => "unknown",
     };
     match (kind, value) {

@@ -2,9 +2,9 @@
 //!
 //! - A record is fragments, each with a length of 31 bits behind a bit that the last one has. It has at most 440 bytes.
 //! - A reply is words of four bytes: the xid, 1, then 0 for accepted or 1 for denied.
-//! - Accepted: the verifier's flavour, 0, its length and itself, then a status; 0 is success, and 2 has two words behind it.
-//!   The verifier `STARTTLS` offers TLS, an empty one does not.
-//! - Denied: 0 and two versions, or 1 and a reason.
+//! - Accepted: the verifier's flavour, 0, its length and itself, then a status; 0 is success, and has nothing behind it. The verifier
+//!   `STARTTLS` offers TLS, an empty one does not.
+//! - Denied: 0, or 1 and a reason. Behind a refusal may stand anything.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -27,22 +27,20 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             break;
         }
     }
-    if record.len() % 4 != 0 {
-        return Err(End::Unexpected);
-    }
+    let whole = record.len() % 4 == 0;
     let words: Vec<u32> =
-        record.chunks(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]])).collect();
+        record.chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]])).collect();
     let Some(reply) = words.strip_prefix(&[xid, 1]) else { return Err(End::Unexpected) };
     let (offered, status) = match *reply {
         [0, 0, 0, ref status @ ..] => (false, status),
         [0, 0, 8, a, b, ref status @ ..] if [a.to_be_bytes(), b.to_be_bytes()].concat() == b"STARTTLS" => {
             (true, status)
         }
-        [1, 0, _, _] => {
+        [1, 0, ..] => {
             talk.advertised = Some(false);
             return Err(End::refused("0 RPC_MISMATCH"));
         }
-        [1, 1, reason] => {
+        [1, 1, reason, ..] => {
             talk.advertised = Some(false);
             let reasons = [
                 "AUTH_BADCRED",
@@ -59,20 +57,20 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         _ => return Err(End::Unexpected),
     };
     let name = match *status {
-        [0] if offered => {
+        [0] if offered && whole => {
             talk.advertised = Some(true);
             return Ok(());
         }
-        [0] => {
+        [0] if whole => {
             talk.advertised = Some(false);
             return Err(End::NotAdvertised);
         }
-        [1] => "1 PROG_UNAVAIL",
-        [2, _, _] => "2 PROG_MISMATCH",
-        [3] => "3 PROC_UNAVAIL",
-        [4] => "4 GARBAGE_ARGS",
-        [5] => "5 SYSTEM_ERR",
-        [unknown] if unknown > 5 => &format!("{unknown} unknown"),
+        [1, ..] => "1 PROG_UNAVAIL",
+        [2, ..] => "2 PROG_MISMATCH",
+        [3, ..] => "3 PROC_UNAVAIL",
+        [4, ..] => "4 GARBAGE_ARGS",
+        [5, ..] => "5 SYSTEM_ERR",
+        [unknown, ..] if unknown > 5 => &format!("{unknown} unknown"),
         _ => return Err(End::Unexpected),
     };
     talk.advertised = Some(offered);

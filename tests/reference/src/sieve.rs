@@ -2,15 +2,16 @@
 //!
 //! - A line that ends in `{n}` or `{n+}` goes on behind n octets of anything.
 //! - A capability begins with its name, a string: quoted, with `\\` before `"` and `\\`, or a literal. It ends at a space or
-//!   at the end of the line, and takes at most 200 bytes as it is written, but for the end of the line ahead of a literal.
-//! - Any other line is a response: `OK`, `NO` or `BYE`, in any case, and maybe more.
+//!   at the end of the line.
+//! - Any other line is a response: `OK`, `NO` or `BYE`, in any case, and maybe more. `OK` has no NUL or CR up to a literal; the others
+//!   may have anything but a letter or digit behind them.
 //! - The greeting and the reply to CAPABILITY are capabilities, then a response. `BYE` ends the session, and so does `NO` in
 //!   the greeting. The code `(TRYLATER` is temporary.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Piece, Talk, is, word};
+use crate::talk::{End, Outcome, Piece, Talk, is, is_plain, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let knobs = talk.client.knobs;
@@ -53,13 +54,11 @@ fn listing(talk: &mut Talk<'_>) -> Result<Outcome, End> {
 
 fn response(line: &[Piece]) -> Result<Outcome, End> {
     let [Piece::Line(line), ..] = line else { return Err(End::Unexpected) };
-    let (status, text) = word(line);
-    let code = String::from_utf8_lossy(status).to_uppercase();
-    let temporary = text.len() >= 9 && is(&text[..9], "(TRYLATER");
-    match code.as_str() {
-        "OK" => Ok(Ok(())),
-        "NO" => Ok(Err(End::Refused { code, temporary })),
-        "BYE" => Err(End::Closing { code, temporary }),
+    let temporary = |text: &[u8]| text.len() >= 9 && is(&text[..9], "(TRYLATER");
+    match (no(line, "NO"), no(line, "BYE")) {
+        (Some(text), _) => Ok(Err(End::Refused { code: "NO".to_owned(), temporary: temporary(text) })),
+        (_, Some(text)) => Err(End::Closing { code: "BYE".to_owned(), temporary: temporary(text) }),
+        _ if is(word(line).0, "OK") && is_plain(line) => Ok(Ok(())),
         _ => Err(End::Unexpected),
     }
 }

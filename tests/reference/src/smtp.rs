@@ -1,14 +1,17 @@
 //! SMTP and LMTP: RFC 5321 §4.2 (replies), RFC 3207 §4.
 //!
-//! - A reply is lines of one code: `code-text` for all but the last, `code text` or `code` for the last. Codes are 200 to 599.
+//! - A reply is lines: `code-text` for all but the last, `code text` or `code` for the last. Codes are 200 to 599. It says no if the
+//!   last line does, with anything but a letter or digit behind the code. Otherwise all lines have one code, and no control that
+//!   ends a text: NUL, CR.
 //! - A greeting is 220; 4xx and 5xx in its place end the session, as 421 does anywhere.
-//! - EHLO is agreed to with 250. The keyword STARTTLS, in any case, begins one of its lines, but never the first.
+//! - EHLO is agreed to with 250. The keyword STARTTLS, in any case, begins one of its lines, but never the first. If a line begins with
+//!   no keyword at all, STARTTLS is tried.
 //! - STARTTLS is agreed to with 220, and refused with any 4xx or 5xx, as EHLO is.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
 
-use crate::talk::{End, Outcome, Talk, digits, word};
+use crate::talk::{End, Outcome, Talk, digits, is_plain, listed, parts};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>, verb: &str) -> Outcome {
     let knobs = talk.client.knobs;
@@ -24,9 +27,8 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>, verb: &str) -> Outcome {
         talk.say(format!("{verb} {}\r\n", talk.client.name))?;
         let (code, texts) = reply(talk)?;
         agreed(code, 250)?;
-        let listed = texts.iter().skip(1).any(|text| word(text).0.eq_ignore_ascii_case(b"STARTTLS"));
-        talk.advertised = Some(listed);
-        if !listed && !knobs.insist {
+        talk.advertised = listed(&texts[1..], "STARTTLS");
+        if talk.advertised == Some(false) && !knobs.insist {
             return Err(End::NotAdvertised);
         }
     }
@@ -45,21 +47,21 @@ fn agreed(code: u16, yes: u16) -> Outcome {
     }
 }
 
+/// The code, and the texts of a reply that does not say no.
 fn reply(talk: &mut Talk<'_>) -> Result<(u16, Vec<Vec<u8>>), End> {
-    let mut texts = Vec::new();
-    let mut codes = Vec::new();
-    loop {
-        let line = talk.line()?;
-        let (code, separator) = digits(&line).ok_or(End::Unexpected)?;
-        codes.push(code);
-        if !(200..600).contains(&code) || code != codes[0] || !matches!(separator, None | Some(b' ' | b'-')) {
-            return Err(End::Unexpected);
-        }
-        texts.push(line.get(4..).unwrap_or_default().to_vec());
-        if separator != Some(b'-') {
-            return Ok((code, texts));
-        }
+    let mut lines = vec![talk.line()?];
+    while let Some((200..=599, Some(b'-'))) = digits(&lines[lines.len() - 1]) {
+        lines.push(talk.line()?);
     }
+    let (code, separator) = digits(&lines[lines.len() - 1]).ok_or(End::Unexpected)?;
+    if (400..600).contains(&code) && parts(separator) {
+        return Ok((code, Vec::new()));
+    }
+    let fits = |line: &Vec<u8>| is_plain(line) && digits(line).is_some_and(|(first, _)| first == code);
+    if !lines.iter().all(fits) || !matches!(separator, None | Some(b' ')) {
+        return Err(End::Unexpected);
+    }
+    Ok((code, lines.iter().map(|line| line.get(4..).unwrap_or_default().to_vec()).collect()))
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {

@@ -199,3 +199,36 @@ pub(crate) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let mut halves = text.splitn(2, |byte| *byte == b' ');
     (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
 }
+
+/// What stands behind a word that says no, if the text begins with it: in any case, and whatever follows, but for letters and digits.
+/// One space or tab there is no part of the text.
+pub(crate) fn no<'a>(text: &'a [u8], keyword: &str) -> Option<&'a [u8]> {
+    let end = text.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let (first, rest) = text.split_at(end);
+    is(first, keyword).then(|| if matches!(rest.first(), Some(b' ' | b'\t')) { &rest[1..] } else { rest })
+}
+
+/// Whether what stands behind the digits of a no keeps it apart from its text.
+pub(crate) fn parts(separator: Option<u8>) -> bool {
+    !separator.is_some_and(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether a line could be shown as it is: it has neither NUL nor a carriage return.
+pub(crate) fn is_plain(line: &[u8]) -> bool {
+    !line.contains(&0) && !line.contains(&b'\r')
+}
+
+/// Whether one of these lines begins with this keyword. If none does, all must begin with one, or be empty: a letter or digit,
+/// and more that is printable. Else nobody knows.
+pub(crate) fn listed<L: AsRef<[u8]>>(lines: &[L], keyword: &str) -> Option<bool> {
+    let mut known = true;
+    for line in lines.iter().map(AsRef::as_ref) {
+        let first = word(line).0;
+        if is(first, keyword) {
+            return Some(true);
+        }
+        let printable = first.iter().all(|byte| (b'!'..=b'~').contains(byte));
+        known &= line.is_empty() || printable && first.first().is_some_and(u8::is_ascii_alphanumeric);
+    }
+    known.then_some(false)
+}

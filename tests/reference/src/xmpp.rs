@@ -1,9 +1,10 @@
 //! XMPP: RFC 6120 §4.7, §4.9, §5.4, §11.1. The XML is read by the library that the core uses; what it means is not.
 //!
-//! - The server opens a stream. One whose version is not 1.0 or later offers nothing.
-//! - Then come its features, which have `starttls` among them, or not.
-//! - `proceed`, empty, is yes, and `failure` ends the session, as the end of the stream does, and an error of it, by the name
-//!   of its condition.
+//! - The server opens a stream. One whose version, an attribute of no namespace, is not 1.0 or later need have no features: it is asked
+//!   at once, and features that come behind it are passed over.
+//! - Else come its features, which have `starttls` among them, or not.
+//! - `proceed`, empty and with no attribute twice, is yes, and `failure` ends the session, as the end of the stream does, and an error
+//!   of it, by the name of its condition. These two may be of any namespace.
 //! - White space may stand in the stream, among the features and in `proceed`; anything may stand within a feature, a
 //!   failure or an error. No element is nested deeper than 16.
 
@@ -27,30 +28,37 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>, server: bool) -> Outcome {
     );
     let mut parser = Parser::with_options(Options { max_token_length: 1024, ..Options::default() });
     parser.set_text_buffering(false);
-    let mut xml = Xml { talk, parser, depth: 0 };
+    let mut xml = Xml { talk, parser, depth: 0, raw: Vec::new() };
     if knobs.start == Start::Command {
         let mut rest = header.as_bytes();
         while let Ok(Some(_)) = xml.parser.parse(&mut rest, false) {}
         xml.depth = 1;
     } else {
         xml.talk.ask(header)?;
-        let listed = xml.features()?;
-        xml.talk.advertised = Some(listed);
-        if !listed && !knobs.insist {
+        xml.talk.advertised = xml.features()?;
+        if xml.talk.advertised == Some(false) && !knobs.insist {
             return Err(End::NotAdvertised);
         }
     }
     xml.talk.ask(format!("<starttls xmlns='{TLS}'/>"))?;
-    match xml.child(Text::Space)?.ok_or(End::closing("</stream>"))? {
-        (namespace, name) if namespace == TLS && name == "proceed" => match xml.child(Text::Space)? {
-            None => Ok(()),
-            Some(_) => Err(End::Unexpected),
-        },
-        (namespace, name) if namespace == TLS && name == "failure" => {
-            xml.skip()?;
-            Err(End::closing("failure"))
-        }
-        other => Err(xml.error(&other)?),
+    loop {
+        let (namespace, name) = xml.child(Text::Space)?.ok_or(End::closing("</stream>"))?;
+        return match (&*namespace, &*name) {
+            (STREAMS, "features") if xml.talk.advertised.is_none() => {
+                xml.skip()?;
+                xml.talk.pass();
+                continue;
+            }
+            (TLS, "proceed") if !xml.declares_twice() => match xml.child(Text::Space)? {
+                None => Ok(()),
+                Some(_) => Err(End::Unexpected),
+            },
+            (_, "failure") => {
+                xml.skip()?;
+                Err(End::closing("failure"))
+            }
+            _ => Err(xml.error(&name)?),
+        };
     }
 }
 
@@ -65,6 +73,8 @@ struct Xml<'a, 'b> {
     talk: &'a mut Talk<'b>,
     parser: Parser,
     depth: usize,
+    /// What was read of the event that came last, or is to come.
+    raw: Vec<u8>,
 }
 
 impl Xml<'_, '_> {
@@ -102,10 +112,17 @@ impl Xml<'_, '_> {
 
     fn event(&mut self) -> Result<Event, End> {
         let mut byte = Vec::new();
+        let mut raw = Vec::new();
         loop {
             match self.parser.parse(&mut &byte[..], false) {
-                Ok(Some(event)) => return Ok(event),
-                Err(EndOrError::NeedMoreData) => byte = self.talk.bytes(1)?,
+                Ok(Some(event)) => {
+                    self.raw = raw;
+                    return Ok(event);
+                }
+                Err(EndOrError::NeedMoreData) => {
+                    byte = self.talk.bytes(1)?;
+                    raw.extend(&byte);
+                }
                 Ok(None) | Err(EndOrError::Error(_)) => return Err(End::Unexpected),
             }
         }
@@ -119,33 +136,50 @@ impl Xml<'_, '_> {
         Ok(())
     }
 
-    /// Hears the stream's header and its features: whether TLS is among them.
-    fn features(&mut self) -> Result<bool, End> {
+    /// Whether the tag that was read last has `xmlns` twice, to which the parser is blind.
+    fn declares_twice(&self) -> bool {
+        let mut quote = None;
+        let mut names = String::new();
+        for byte in &self.raw {
+            match quote {
+                Some(end) if end == *byte => quote = None,
+                Some(_) => {}
+                None if b"'\"".contains(byte) => quote = Some(*byte),
+                None => names.push(if b"=<>/".contains(byte) { ' ' } else { char::from(*byte) }),
+            }
+        }
+        names.split_ascii_whitespace().filter(|name| *name == "xmlns").count() > 1
+    }
+
+    /// Hears the stream's header and its features: whether TLS is among them. An old stream has none.
+    fn features(&mut self) -> Result<Option<bool>, End> {
         let Some((namespace, name, attributes)) = self.tag(Text::Space)? else { return Err(End::Unexpected) };
         if namespace != STREAMS || name != "stream" {
             return Err(End::Unexpected);
         }
-        let version = attributes.iter().find(|((_, name), version)| name.as_str() == "version" && is_modern(version));
+        let version = attributes
+            .iter()
+            .find(|((namespace, name), version)| *namespace == "" && name.as_str() == "version" && is_modern(version));
         if version.is_none() {
             // `<stream:stream/>` ends what it begins.
             let ended = matches!(self.parser.parse(&mut &[][..], false), Ok(Some(Event::EndElement(_))));
-            return if ended { Err(End::closing("</stream>")) } else { Ok(false) };
+            return if ended { Err(End::closing("</stream>")) } else { Ok(None) };
         }
         let child = self.child(Text::Space)?.ok_or(End::closing("</stream>"))?;
         if child != (STREAMS.to_owned(), "features".to_owned()) {
-            return Err(self.error(&child)?);
+            return Err(self.error(&child.1)?);
         }
         let mut listed = false;
         while let Some((namespace, name)) = self.child(Text::Space)? {
             listed |= namespace == TLS && name == "starttls";
             self.skip()?;
         }
-        Ok(listed)
+        Ok(Some(listed))
     }
 
     /// What else may stand in the stream: its error.
-    fn error(&mut self, (namespace, name): &(String, String)) -> Result<End, End> {
-        if namespace != STREAMS || name != "error" {
+    fn error(&mut self, name: &str) -> Result<End, End> {
+        if name != "error" {
             return Err(End::Unexpected);
         }
         let mut condition = "error".to_owned();
