@@ -186,9 +186,11 @@ proptest! {
         match later.get_mut(turn + 1) {
             // What may be said unasked makes no difference, whichever side of the request it comes on.
             Some(next) if setup.dialogue().speaks_unasked() => {
+                // What is not whole belongs to a unit that began too early, and later becomes part of one that did not.
+                let is_whole = early.ends_with(b"\n") || !LINES.contains(&setup.protocol);
                 next.splice(..0, early);
                 let later = setup.drive(&whole(&later)).end;
-                prop_assert_eq!(end.is_ok(), later.is_ok());
+                prop_assert!(!is_whole || end.is_ok() == later.is_ok());
                 prop_assert!(end == Err(Error::Injected) || end == later, "{:?}, and later {:?}", end, later);
             }
             _ => prop_assert_eq!(end, Err(Error::Injected)),

@@ -17,7 +17,7 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, is_text, line, lines, long_line, strip_literal, word};
+use super::{Knobs, Start, check, is_text, line, lines, long_line, outside_literals, word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
@@ -130,39 +130,46 @@ impl Dialogue for Acap {
 
 /// Whether STARTTLS is the name of a capability of the greeting: `(NAME "string" …)`. `None` if it is not, but something else
 /// stands among the capabilities.
-fn lists_starttls(mut rest: &[u8]) -> Option<bool> {
+fn lists_starttls(greeting: &[u8]) -> Option<bool> {
+    let mut bytes = outside_literals(greeting).flatten().copied();
     let mut listed = Some(false);
-    while let [byte, behind @ ..] = rest {
-        rest = match byte {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b' ' => {}
             b'(' => {
-                let end = behind.iter().position(|byte| matches!(byte, b' ' | b')'))?;
-                match &behind[..end] {
+                // One letter more than the name has.
+                let mut name = Excerpt::<9>::new();
+                let end = bytes.find(|byte| {
+                    let is_end = b" )".contains(byte);
+                    if !is_end {
+                        name.push(*byte);
+                    }
+                    is_end
+                })?;
+                match name.as_bytes() {
                     name if name.eq_ignore_ascii_case(b"STARTTLS") => return Some(true),
                     [first, ..] if first.is_ascii_alphanumeric() => {}
                     _ => listed = None,
                 }
-                arguments(&behind[end..])
+                if end == b' ' {
+                    skip_arguments(&mut bytes);
+                }
             }
-            b' ' => behind,
-            _ => {
-                listed = None;
-                strip_literal(rest).map_or(behind, |(_, behind)| behind)
-            }
-        };
+            _ => listed = None,
+        }
     }
     listed
 }
 
-/// What stands behind the parenthesis that closes these arguments: strings, which may hold one.
-fn arguments(mut rest: &[u8]) -> &[u8] {
+/// Passes over the arguments of a capability, which may have a parenthesis within quotes.
+fn skip_arguments(bytes: &mut impl Iterator<Item = u8>) {
     let mut quoted = false;
-    while let [byte, behind @ ..] = rest {
-        rest = match byte {
-            b')' if !quoted => return behind,
-            b'\\' if quoted => behind.get(1..).unwrap_or_default(),
-            _ => strip_literal(rest).map_or(behind, |(_, behind)| behind),
-        };
-        quoted ^= *byte == b'"';
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b')' if !quoted => return,
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => drop(bytes.next()),
+            _ => {}
+        }
     }
-    rest
 }

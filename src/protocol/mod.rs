@@ -74,8 +74,8 @@ pub use xmpp::Xmpp;
 pub(crate) use client::check;
 use client::host;
 use text::{
-    begins_with_word, code, is_text, last_line, line, lines, lists, literal, long_line, no, reply_status, status,
-    strip_literal, strip_word, word,
+    begins_with_word, code, is_text, last_line, line, lines, lists, literal, long_line, no, outside_literals,
+    reply_status, status, strip_literal, strip_word, word,
 };
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
