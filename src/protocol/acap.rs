@@ -23,7 +23,8 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
 /// The dialogue of an ACAP client.
 ///
-/// `NO` and `BAD` to STARTTLS are refusals; `* BYE` ends the session ([`Error::Closing`]).
+/// `NO` and `BAD` to STARTTLS are refusals; `BYE`, or a greeting of `NO` or `BAD`, ends the session ([`Error::Closing`]). A server
+/// whose list of capabilities is not understood is sent STARTTLS all the same.
 #[derive(Debug)]
 pub struct Acap {
     starttls: Bytes,

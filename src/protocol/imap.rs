@@ -27,8 +27,10 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text
 
 /// The dialogue of an IMAP client.
 ///
+/// A server that does not list its capabilities, or in a form that is not understood, is sent STARTTLS all the same.
+///
 /// `NO` and `BAD` to STARTTLS are refusals. `* PREAUTH` is [`Reason::Preauthenticated`], since STARTTLS is not allowed in
-/// that state; `* BYE` ends the session ([`Error::Closing`]).
+/// that state; `* BYE` ends the session ([`Error::Closing`]), and so does a greeting of `NO` or `BAD`.
 #[derive(Debug)]
 pub struct Imap {
     capability: Bytes,
@@ -141,12 +143,12 @@ impl Dialogue for Imap {
             (Awaiting::Greeting, Origin::Untagged, Status::Preauth) => {
                 Ok(Step::Decline(Reason::Preauthenticated(Text::new(tagged::text(text)))))
             }
-            // A greeting of NO or BAD is none, and means no good; nor does BYE with a tag.
+            // Some servers greet with NO or BAD, or say BYE with a tag.
             (_, Origin::Untagged | Origin::Tagged, Status::Bye)
             | (Awaiting::Greeting, Origin::Untagged, Status::No | Status::Bad) => {
                 Err(Error::Closing(reply(status, text)))
             }
-            // PREAUTH is a greeting.
+            // PREAUTH can only be a greeting.
             (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, status) if status != Status::Preauth => {
                 Ok(Step::Next)
             }

@@ -28,7 +28,8 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 /// The dialogue of an IRC client.
 ///
 /// 691, and any other numeric of 400 to 599, is a refusal: 421 if the server does not know the command, 451 if it wants
-/// NICK first. A server that refuses `CAP` is sent STARTTLS all the same: it cannot say whether it offers it.
+/// NICK first. A server that refuses `CAP`, or whose list is not understood, is sent STARTTLS all the same: nobody knows whether it
+/// offers it.
 #[derive(Debug, Default)]
 pub struct Irc {
     knobs: Knobs,

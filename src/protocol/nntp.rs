@@ -24,8 +24,8 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 /// The dialogue of an NNTP client.
 ///
 /// Any 4xx or 5xx to STARTTLS is a refusal: 580 if TLS cannot be started, 502 if the session is in TLS or authenticated
-/// already, 480 and 483 although they are forbidden here (RFC 4642 §2.2.1). A server that does not know CAPABILITIES is
-/// sent STARTTLS all the same: it cannot say whether it offers it.
+/// already, 480 and 483 although they are forbidden here (RFC 4642 §2.2.1). A server that does not know CAPABILITIES, or
+/// whose list is not understood, is sent STARTTLS all the same: nobody knows whether it offers it.
 #[derive(Debug, Default)]
 pub struct Nntp {
     knobs: Knobs,

@@ -19,8 +19,8 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of a POP3 client.
 ///
-/// `-ERR` to STLS is a refusal; in the greeting it ends the session. A server that does not know CAPA (RFC 2449 §5) is
-/// sent STLS all the same: it cannot say whether it offers it.
+/// `-ERR` to STLS is a refusal; in the greeting it ends the session. A server that does not know CAPA (RFC 2449 §5), or whose list
+/// is not understood, is sent STLS all the same: nobody knows whether it offers it.
 #[derive(Debug, Default)]
 pub struct Pop3 {
     knobs: Knobs,

@@ -25,6 +25,8 @@ use crate::{Code, Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step
 
 /// The dialogue of an SMTP or LMTP client.
 ///
+/// A server whose list of capabilities is not understood is sent STARTTLS all the same.
+///
 /// Refusals: 4xx is temporary, and the command may be repeated on the same connection, by a new negotiation with
 /// [`Start::Command`]; 5xx is permanent. A greeting other than 220 and a 421 anywhere end the session
 /// ([`Error::Closing`]).

@@ -13,6 +13,9 @@
 //! (§11.1). Besides the replies the server may send white space between elements (§4.6.1), `<stream:error>`, and
 //! `</stream:stream>`; behind `<proceed/>` nothing, white space neither (§5.4.3.3).
 //!
+//! A stream whose header has no version (§4.7.5) is sent `<starttls/>` at once: its server may have no features to send, or an
+//! error, which is then the answer.
+//!
 //! After TLS the client speaks first: it opens a new stream, and drops the id and the features of the old one (§5.4.3.3).
 //! The domain addressed, the host connected to and the name that the certificate must hold are three things: only the
 //! first gets here.
@@ -181,8 +184,7 @@ impl Xmpp {
                 let is_modern = attributes.any(|((namespace, name), version)| {
                     namespace.is_none() && name.as_str() == "version" && is_modern(version)
                 });
-                // A server of before 1.0 sends no features (§4.7.5), and one that ends the stream at once may leave out its
-                // version: either answers to the command.
+                // A server of before 1.0 sends no features, and one that refuses may leave out its version.
                 if !is_modern {
                     self.open = Open::Stream;
                     return Ok(Step::Send(self.send_starttls()));
