@@ -37,10 +37,12 @@ pub trait Dialogue<R = Client> {
 
     /// Whether the peer may say something before it is asked, such as a notice.
     ///
-    /// If so, what arrives while a request waits to be sent is heard, too: it makes no difference in which segment a notice
-    /// came. It is passed over if [`receive`](Self::receive) answers [`Step::Next`], and it may end the session. A unit that
-    /// began before the request was sent and would decide anything else is [`Error::Injected`]. If the peer does not speak
-    /// unasked, every byte ahead of the request is.
+    /// If so, what arrives while a request waits to be sent is received as well: it makes no difference in which segment a
+    /// notice came. Such a unit is passed over if [`receive`](Self::receive) returns [`Step::Unasked`], and it may end the
+    /// session. Anything else that began to arrive before the request was sent is [`Error::Injected`]: part of a reply, and
+    /// above all one that decides. If the peer does not speak unasked, every byte ahead of the request is.
+    ///
+    /// An empty line decides nothing and is no attack: where the protocol does not allow it, it is [`Error::Unexpected`].
     fn speaks_unasked(&self) -> bool {
         false
     }
@@ -115,6 +117,8 @@ pub enum Step {
     More,
     /// The reply goes on with another unit.
     Next,
+    /// The peer may say this at any time, and it is passed over: the reply is still to come.
+    Unasked,
     /// The reply ended, and another follows that needs no request.
     Await,
     /// The reply ended, and this is to be sent next.

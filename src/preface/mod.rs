@@ -107,8 +107,8 @@ fn after(head: Bytes, opening: Step) -> Step {
         Step::Send(request) => Step::Send(joined(request)),
         Step::SendThenUpgrade(request) => Step::SendThenUpgrade(joined(request)),
         // The proxy's reply has ended, and the server is to greet.
-        Step::More | Step::Next | Step::Await if head.is_empty() => Step::Await,
-        Step::More | Step::Next | Step::Await => Step::Send(head),
+        Step::More | Step::Next | Step::Unasked | Step::Await if head.is_empty() => Step::Await,
+        Step::More | Step::Next | Step::Unasked | Step::Await => Step::Send(head),
         Step::Upgrade if !head.is_empty() => Step::SendThenUpgrade(head),
         Step::SendThenEnd(request, error) => Step::SendThenEnd(joined(request), error),
         Step::Upgrade | Step::Decline(_) => opening,

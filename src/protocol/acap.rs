@@ -97,8 +97,8 @@ impl Dialogue for Acap {
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
-            (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Next),
-            (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Next),
+            (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Unasked),
+            (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Unasked),
             (Awaiting::StartTls, Origin::Tagged, Status::Ok) => Ok(Step::Upgrade),
             (Awaiting::StartTls, Origin::Tagged, Status::No | Status::Bad) => {
                 Ok(Step::Decline(Reason::Refused(reply(status, response))))
@@ -107,6 +107,7 @@ impl Dialogue for Acap {
         }
     }
 
+    /// Untagged responses: `ALERT`, `LANG`, `OK`, `NO`, `BAD` and `BYE` (RFC 2244 §2.2.2).
     fn speaks_unasked(&self) -> bool {
         true
     }

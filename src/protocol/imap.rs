@@ -142,7 +142,7 @@ impl Dialogue for Imap {
                 Ok(Step::Decline(Reason::Preauthenticated(Text::new(tagged::text(text)))))
             }
             (_, Origin::Untagged, Status::Bye) => Err(Error::Closing(reply(status, text))),
-            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Ok(Step::Next),
+            (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, _) => Ok(Step::Unasked),
             (Awaiting::Capability, Origin::Tagged, Status::Ok) => {
                 self.advertised.get_or_insert(false);
                 Ok(self.next())
@@ -153,6 +153,7 @@ impl Dialogue for Imap {
         }
     }
 
+    /// Untagged responses (RFC 9051 §7).
     fn speaks_unasked(&self) -> bool {
         true
     }

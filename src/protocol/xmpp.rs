@@ -228,8 +228,6 @@ impl Xmpp {
         match self.open {
             Open::Feature | Open::StartTls => {}
             Open::Error | Open::Failure => self.text.extend(text),
-            // White space between elements may come at any time (§4.6.1).
-            Open::Stream if text.trim_ascii().is_empty() => return Ok(Step::Next),
             _ if text.trim_ascii().is_empty() => {}
             _ => return Err(self.unexpected()),
         }
@@ -297,12 +295,16 @@ impl Dialogue for Xmpp {
                 Ok(None) | Err(EndOrError::Error(_)) => return Err(self.unexpected()),
             }
         }
+        if self.open == Open::Stream && matches!(step, Step::More) && self.said.as_bytes().trim_ascii().is_empty() {
+            step = Step::Unasked;
+        }
         if !matches!(step, Step::More) {
             self.said.clear();
         }
         Ok(step)
     }
 
+    /// White space between elements (§4.6.1), an error of the stream (§4.9), and its end (§4.4).
     fn speaks_unasked(&self) -> bool {
         true
     }
