@@ -5,7 +5,7 @@
 //!   `tls`, alone or with `=` and a value.
 //! - STARTTLS is agreed to with 670, and refused with 691 and any of 400 to 599; a refusal of CAP means that the server
 //!   knows none, and STARTTLS is tried.
-//! - Passed over: NOTICE, PING, CAP of any other kind, 020 and 439. `ERROR` and 465 end the session.
+//! - Passed over: NOTICE, PING, CAP of any other kind, 020, 439 and empty lines. `ERROR` and 465 end the session.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
@@ -21,8 +21,10 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             if let Some((list, last)) = capabilities(&message) {
                 let listed = list.iter().any(|name| name == b"tls" || name.starts_with(b"tls="));
                 talk.advertised = Some(listed || talk.advertised == Some(true));
+                if !last && talk.heard_early {
+                    return Err(End::Injected);
+                }
                 if !last {
-                    talk.pass();
                     continue;
                 }
                 if talk.advertised == Some(false) && !knobs.insist {
@@ -52,7 +54,11 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
 
 /// The words of a message, its prefix left out. One whose command does not end in the first 224 bytes has none.
 fn message(talk: &mut Talk<'_>) -> Result<Vec<Vec<u8>>, End> {
-    let line = talk.line()?;
+    let mut line = talk.line()?;
+    while line.is_empty() {
+        talk.pass();
+        line = talk.line()?;
+    }
     let words = |line: &[u8]| {
         let mut words: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
         let mut first = true;
@@ -127,6 +133,7 @@ fn passed_over(choice: &mut Unstructured<'_>) -> arbitrary::Result<String> {
             "020 * :wait\n",
             ":a  439 * :wait\r\n",
             "notice\r\n",
+            "\r\n",
         ])?;
     }
     Ok(messages)

@@ -35,7 +35,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             return Err(End::NotAdvertised);
         }
     }
-    talk.say(format!("{tag}STARTTLS\r\n"))?;
+    talk.ask(format!("{tag}STARTTLS\r\n"))?;
     let line = talk.long_line()?;
     let [Piece::Line(first), ..] = &line[..] else { return Err(End::Unexpected) };
     let untagged = first.strip_prefix(b"* ").map(|text| String::from_utf8_lossy(word(text).0).to_uppercase());

@@ -27,7 +27,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>, server: bool) -> Outcome {
     );
     let mut parser = Parser::with_options(Options { max_token_length: 1024, ..Options::default() });
     parser.set_text_buffering(false);
-    let mut xml = Xml { talk, parser, depth: 0 };
+    let mut xml = Xml { talk, parser, depth: 0, in_tag: false };
     if knobs.start == Start::Command {
         let mut rest = header.as_bytes();
         while let Ok(Some(_)) = xml.parser.parse(&mut rest, false) {}
@@ -65,6 +65,8 @@ struct Xml<'a, 'b> {
     talk: &'a mut Talk<'b>,
     parser: Parser,
     depth: usize,
+    /// Whether a tag has begun and not ended.
+    in_tag: bool,
 }
 
 impl Xml<'_, '_> {
@@ -92,9 +94,6 @@ impl Xml<'_, '_> {
                     if allowed == Text::Space && !text.trim_ascii().is_empty() {
                         return Err(End::Unexpected);
                     }
-                    if self.depth == 1 {
-                        self.talk.pass();
-                    }
                 }
             }
         }
@@ -104,8 +103,17 @@ impl Xml<'_, '_> {
         let mut byte = Vec::new();
         loop {
             match self.parser.parse(&mut &byte[..], false) {
-                Ok(Some(event)) => return Ok(event),
-                Err(EndOrError::NeedMoreData) => byte = self.talk.bytes(1)?,
+                Ok(Some(event)) => {
+                    self.in_tag &= matches!(event, Event::Text(..));
+                    return Ok(event);
+                }
+                Err(EndOrError::NeedMoreData) => {
+                    byte = self.talk.bytes(1)?;
+                    self.in_tag |= !byte.trim_ascii().is_empty();
+                    if self.depth == 1 && !self.in_tag {
+                        self.talk.pass();
+                    }
+                }
                 Ok(None) | Err(EndOrError::Error(_)) => return Err(End::Unexpected),
             }
         }
