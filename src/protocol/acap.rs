@@ -17,7 +17,7 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, line, long_line, strip_literal, word};
+use super::{Knobs, Start, check, line, long_line, outside_literals, word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
@@ -125,32 +125,41 @@ impl Dialogue for Acap {
 }
 
 /// Whether STARTTLS is the name of a capability of the greeting: `(NAME "string" …)`.
-fn lists_starttls(mut rest: &[u8]) -> bool {
-    while let [byte, behind @ ..] = rest {
-        rest = match byte {
-            b'(' => {
-                let Some(end) = behind.iter().position(|byte| matches!(byte, b' ' | b')')) else { break };
-                if behind[..end].eq_ignore_ascii_case(b"STARTTLS") {
-                    return true;
-                }
-                arguments(&behind[end..])
+fn lists_starttls(greeting: &[u8]) -> bool {
+    let mut bytes = outside_literals(greeting).flatten().copied();
+    while bytes.any(|byte| byte == b'(') {
+        let mut rest = &b"STARTTLS"[..];
+        let mut is_starttls = true;
+        let end = bytes.find(|byte| match rest.split_first() {
+            _ if b" )".contains(byte) => true,
+            Some((first, behind)) => {
+                is_starttls &= first.eq_ignore_ascii_case(byte);
+                rest = behind;
+                false
             }
-            _ => strip_literal(rest).map_or(behind, |(_, behind)| behind),
-        };
+            None => {
+                is_starttls = false;
+                false
+            }
+        });
+        match end {
+            Some(_) if is_starttls && rest.is_empty() => return true,
+            Some(b' ') => skip_arguments(&mut bytes),
+            _ => {}
+        }
     }
     false
 }
 
-/// What stands behind the parenthesis that closes these arguments: strings, which may hold one.
-fn arguments(mut rest: &[u8]) -> &[u8] {
+/// Passes over the arguments of a capability, which may have a parenthesis within quotes.
+fn skip_arguments(bytes: &mut impl Iterator<Item = u8>) {
     let mut quoted = false;
-    while let [byte, behind @ ..] = rest {
-        rest = match byte {
-            b')' if !quoted => return behind,
-            b'\\' if quoted => behind.get(1..).unwrap_or_default(),
-            _ => strip_literal(rest).map_or(behind, |(_, behind)| behind),
-        };
-        quoted ^= *byte == b'"';
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b')' if !quoted => return,
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => drop(bytes.next()),
+            _ => {}
+        }
     }
-    rest
 }

@@ -73,7 +73,10 @@ pub use xmpp::Xmpp;
 
 pub(crate) use client::check;
 use client::host;
-use text::{begins_with_word, code, last_line, line, lines, literal, long_line, strip_literal, strip_word, word};
+use text::{
+    begins_with_word, code, last_line, line, lines, literal, long_line, outside_literals, strip_literal, strip_word,
+    word,
+};
 
 /// Declares [`Protocol`], its table, and the dialogue of each.
 macro_rules! protocols {

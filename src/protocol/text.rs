@@ -1,7 +1,7 @@
 //! Commands and replies that are text.
 
 use bytes::Bytes;
-use memchr::{memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::{Frame, Part};
 
@@ -64,6 +64,18 @@ pub(super) fn long_line(last: Part<'_>) -> Frame {
 /// A length that overflows is over any limit: it stays at the most that there is.
 pub(super) fn literal(line: &[u8], or_plus: bool) -> Option<u32> {
     announced(line, or_plus).map(|(_, length)| length)
+}
+
+/// The pieces of a line that stand between its literals.
+pub(super) fn outside_literals(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    core::iter::from_fn(move || {
+        let line = rest?;
+        let Some(end) = memchr(b'\n', line) else { return rest.take() };
+        let piece = line[..end].strip_suffix(b"\r").unwrap_or(&line[..end]);
+        rest = line.get(end + 1 + literal(piece, true).unwrap_or(0) as usize..);
+        Some(piece)
+    })
 }
 
 /// The octets of the literal that a text begins with, and what stands behind them.

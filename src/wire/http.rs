@@ -86,18 +86,20 @@ pub(crate) fn fields(
     }
 }
 
-/// Fields with their folded lines in one (RFC 9112 §5.2).
+/// Fields with their folded lines in one (RFC 9112 §5.2): the line ends are replaced by spaces.
 fn unfold(fields: &[u8]) -> Cow<'_, [u8]> {
-    if !lines(fields).any(|line| line.starts_with(b" ") || line.starts_with(b"\t")) {
+    let mut head = lines(fields).take_while(|line| !line.is_empty());
+    if !head.any(|line| line.starts_with(b" ") || line.starts_with(b"\t")) {
         return Cow::Borrowed(fields);
     }
     let mut fields = fields.to_vec();
     for at in 1..fields.len() {
-        if let [b'\n', b' ' | b'\t'] = fields[at - 1..=at] {
-            fields[at - 1] = b' ';
-            if at > 1 && fields[at - 2] == b'\r' {
-                fields[at - 2] = b' ';
-            }
+        match fields[at - 1..] {
+            [b'\n', b' ' | b'\t', ..] => fields[at - 1] = b' ',
+            [b'\r', b'\n', b' ' | b'\t', ..] => fields[at - 1] = b' ',
+            // The body may begin with a space.
+            [b'\n', b'\n', ..] | [b'\n', b'\r', b'\n', ..] => break,
+            _ => {}
         }
     }
     Cow::Owned(fields)

@@ -203,6 +203,10 @@ impl Dialogue for Behind {
         Ok(self.behind(step))
     }
 
+    fn speaks_unasked(&self) -> bool {
+        self.dialogue.speaks_unasked()
+    }
+
     fn awaiting(&self) -> &'static str {
         self.dialogue.awaiting()
     }

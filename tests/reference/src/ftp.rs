@@ -5,7 +5,7 @@
 //! - A greeting is 220, behind any number of 120. 230 means that there is no need to log in. 4xx and 5xx in its place end the
 //!   session, as 421 does anywhere.
 //! - 211 to FEAT lists features, a line each between the first and the last, behind a space: `AUTH` with `TLS` among the words
-//!   or the parts between semicolons, all within the first 64 bytes. With 4xx or 5xx the server does not know FEAT, and
+//!   or the parts between semicolons. With 4xx or 5xx the server does not know FEAT, and
 //!   AUTH TLS is tried.
 //! - AUTH TLS is agreed to with 234, and refused with 4xx, which are temporary, and 5xx.
 
@@ -74,7 +74,7 @@ fn reply(talk: &mut Talk<'_>) -> Result<(u16, Vec<Vec<u8>>), End> {
 }
 
 fn is_auth_tls(line: &[u8]) -> bool {
-    let Some(feature) = line[..line.len().min(64)].strip_prefix(b" ") else { return false };
+    let Some(feature) = line.strip_prefix(b" ") else { return false };
     let (name, mechanisms) = word(feature);
     is(name, "AUTH") && mechanisms.split(|byte| b" ;".contains(byte)).any(|mechanism| is(mechanism, "TLS"))
 }

@@ -52,27 +52,18 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     }
 }
 
-/// The words of a message, its prefix left out. One whose command does not end in the first 224 bytes has none.
+/// The words of a message, its prefix left out.
 fn message(talk: &mut Talk<'_>) -> Result<Vec<Vec<u8>>, End> {
     let mut line = talk.line()?;
     while line.is_empty() {
         talk.pass();
         line = talk.line()?;
     }
-    let words = |line: &[u8]| {
-        let mut words: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
-        let mut first = true;
-        words.retain(|word| std::mem::take(&mut first) || !word.is_empty());
-        if words[0].starts_with(b":") {
-            words.remove(0);
-        }
-        words
-    };
-    let command = words(&line[..line.len().min(224)]).into_iter().next();
-    let mut words = words(&line);
-    match (words.first_mut(), command) {
-        (Some(first), Some(command)) => *first = command,
-        _ => words.clear(),
+    let mut words: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
+    let mut first = true;
+    words.retain(|word| std::mem::take(&mut first) || !word.is_empty());
+    if words[0].starts_with(b":") {
+        words.remove(0);
     }
     Ok(words)
 }

@@ -3,7 +3,6 @@
 //! - A message is a length, 4 bytes with the lowest first, that counts what follows: a type, and protobuf. Ok is 0, Error 1,
 //!   Notice 11, which is passed over; there is no other.
 //! - An Error has a severity (1, fatal if it is 1), a code (2) and a text (3). Fatal ones end the session, the others refuse.
-//!   Of a message that is longer than 256 bytes, the rest does not count.
 
 use arbitrary::Unstructured;
 use starttls::protocol::Client;
@@ -21,7 +20,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
         let message = talk.bytes(length as usize - 1)?;
         match header[4] {
             0 => return Ok(()),
-            1 => return Err(error(&message[..message.len().min(256)])),
+            1 => return Err(error(&message)),
             _ => talk.pass(),
         }
     }

@@ -50,13 +50,19 @@ pub fn every_hostile_server_is_seen_through<T: Transport>() {
     assert!(rows > 700, "rows are missing");
 }
 
-/// How much of its last turn a server may say, if what it says then is out of turn.
+/// How much of its last turn a client awaits, if what the server says then is out of turn.
 fn accepted(protocol: Protocol, transcript: &Transcript) -> Option<usize> {
     let mut negotiation = Negotiation::required(dialogue(protocol, transcript));
     let mut accepted = 0;
     for turn in transcript.server() {
         let _ = negotiation.poll_transmit();
-        accepted = turn.iter().take_while(|byte| negotiation.handle_input(&[**byte]).is_ok()).count();
+        accepted = 0;
+        for byte in turn {
+            accepted += usize::from(negotiation.wants_read());
+            if negotiation.handle_input(&[*byte]).is_err() {
+                break;
+            }
+        }
     }
     (negotiation.handle_input(b"") == Err(starttls::Error::Injected)).then_some(accepted)
 }
