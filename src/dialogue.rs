@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 
 use crate::role::Client;
-use crate::{Error, Reason, Tls};
+use crate::{Error, Findings, Reason, Tls};
 
 /// One protocol's way to TLS, from one side. Implement it to teach the crate a protocol that it lacks.
 ///
@@ -55,6 +55,13 @@ pub trait Dialogue<R = Client> {
     /// What the protocol asks of TLS. Only a few ask for anything.
     fn tls(&self) -> Tls {
         Tls::default()
+    }
+
+    /// What the server said that the client needs after TLS, once it has said so. Only a few protocols have anything.
+    ///
+    /// To keep the dialogue for it, negotiate with `&mut dialogue`, which is a dialogue as well.
+    fn findings(&self) -> Option<Findings<'_>> {
+        None
     }
 }
 
@@ -133,32 +140,43 @@ pub enum Step {
     Decline(Reason),
 }
 
-impl<R, D: Dialogue<R> + ?Sized> Dialogue<R> for Box<D> {
-    fn open(&mut self) -> Step {
-        (**self).open()
-    }
+/// What owns or borrows a dialogue is one.
+macro_rules! forward {
+    ($($owner:ty),*) => {$(
+        impl<R, D: Dialogue<R> + ?Sized> Dialogue<R> for $owner {
+            fn open(&mut self) -> Step {
+                (**self).open()
+            }
 
-    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
-        (**self).frame(begun, last)
-    }
+            fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
+                (**self).frame(begun, last)
+            }
 
-    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
-        (**self).receive(unit)
-    }
+            fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+                (**self).receive(unit)
+            }
 
-    fn speaks_unasked(&self) -> bool {
-        (**self).speaks_unasked()
-    }
+            fn awaiting(&self) -> &'static str {
+                (**self).awaiting()
+            }
 
-    fn awaiting(&self) -> &'static str {
-        (**self).awaiting()
-    }
+            fn speaks_unasked(&self) -> bool {
+                (**self).speaks_unasked()
+            }
 
-    fn advertised(&self) -> Option<bool> {
-        (**self).advertised()
-    }
+            fn advertised(&self) -> Option<bool> {
+                (**self).advertised()
+            }
 
-    fn tls(&self) -> Tls {
-        (**self).tls()
-    }
+            fn tls(&self) -> Tls {
+                (**self).tls()
+            }
+
+            fn findings(&self) -> Option<Findings<'_>> {
+                (**self).findings()
+            }
+        }
+    )*};
 }
+
+forward!(Box<D>, &mut D);

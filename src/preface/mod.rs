@@ -26,7 +26,7 @@ use core::net::IpAddr;
 use bytes::Bytes;
 
 use crate::protocol::check;
-use crate::{Dialogue, Error, Frame, InvalidName, Part, Step, Tls};
+use crate::{Dialogue, Error, Findings, Frame, InvalidName, Part, Step, Tls};
 
 mod connect;
 mod proxy;
@@ -147,6 +147,10 @@ impl<P: Preface, D: Dialogue> Dialogue for Via<P, D> {
 
     fn tls(&self) -> Tls {
         self.dialogue.tls()
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.dialogue.findings()
     }
 }
 

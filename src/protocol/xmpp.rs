@@ -25,7 +25,7 @@ use rxml::{AttrMap, Event, Options, Parse, Parser, QName, WithOptions};
 
 use super::{Knobs, Start, host};
 use crate::wire::Excerpt;
-use crate::{Code, Dialogue, Error, Frame, InvalidName, Limit, Part, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Findings, Frame, InvalidName, Limit, Part, Reason, Reply, Step, Text};
 
 const STREAMS: &str = "http://etherx.jabber.org/streams";
 const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
@@ -318,5 +318,9 @@ impl Dialogue for Xmpp {
 
     fn advertised(&self) -> Option<bool> {
         self.advertised
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.advertised.map(|_| Findings::Xmpp { required: self.required })
     }
 }
