@@ -38,6 +38,9 @@ use crate::{Accepting, Dialogue, Error, Frame, Limits, Opportunistic, Part, Poli
 /// - Getters: [`wants_read`](Self::wants_read), [`awaiting`](Self::awaiting), [`advertised`](Self::advertised),
 ///   [`round_trips`](Self::round_trips), [`dialogue`](Self::dialogue).
 ///
+/// The dialogue may be borrowed: `Negotiation::required(&mut dialogue)` leaves it with the caller, who can ask it for its
+/// [`findings`](Dialogue::findings) when the negotiation has ended, or TLS is up.
+///
 /// The loop is the same for every runtime:
 ///
 /// ```

@@ -81,7 +81,8 @@ fn the_greeting_of_mysql_is_read_to_its_end() {
 /// A greeting with these capabilities.
 fn greeting(capabilities: u32) -> Vec<u8> {
     let [a, b, c, d] = capabilities.to_le_bytes();
-    let packet = [b"\x0a8\0\x01\0\0\0abcdefgh\0", &[a, b, 33, 2, 0, c, d, 21][..], &[0; 10], b"ijklmnopqrst\0"].concat();
+    let packet =
+        [b"\x0a8\0\x01\0\0\0abcdefgh\0", &[a, b, 33, 2, 0, c, d, 21][..], &[0; 10], b"ijklmnopqrst\0"].concat();
     [&[packet.len() as u8, 0, 0, 0], &packet[..]].concat()
 }
 
