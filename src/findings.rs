@@ -15,8 +15,7 @@ use crate::protocol::{MysqlGreeting, Subtype};
 /// use starttls::protocol::Client;
 /// use starttls::{Findings, Negotiation, Protocol};
 ///
-/// let client = Client { name: "client.example", domain: "db.example", seed: 0xA7F3, knobs: Default::default() };
-/// let mut dialogue = Protocol::Nbd.dialogue(&client)?;
+/// let mut dialogue = Protocol::Nbd.dialogue(&Client::default())?;
 /// let mut negotiation = Negotiation::required(&mut dialogue);
 /// negotiation.handle_input(b"NBDMAGICIHAVEOPT\x00\x03")?;
 /// negotiation.poll_transmit().unwrap();

@@ -219,7 +219,8 @@ proptest! {
     fn no_name_of_the_callers_breaks_out_of_its_line(name in ".*", noise in NOISE_IN_NAMES) {
         for name in [name, noise] {
             for protocol in Protocol::all() {
-                let client = Client { name: &name, domain: &name, seed: 1, knobs: Knobs { start: Start::AfterGreeting, ..Knobs::default() } };
+                let knobs = Knobs { start: Start::AfterGreeting, ..Knobs::default() };
+                let client = Client { knobs, ..Client::new(&name, &name, 1) };
                 let Ok(dialogue) = protocol.dialogue(&client) else { continue };
                 let Some(request) = Negotiation::required(dialogue).poll_transmit() else { continue };
                 // What a client may send does not depend on the name, but for the name itself, which cannot break out.
