@@ -43,7 +43,7 @@ const ROWS: &[Row] = &[
         awaiting: &["starttls"],
         passed: &[b"\n", b" \t", b"\r\n", b"\r"],
         ends: &[FAILED],
-        decides: &[PROCEED, b"\r<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<stream:features/>"],
+        decides: &[PROCEED, b"\r<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<message/>"],
     },
     Row { protocol: Protocol::Xmpp, awaiting: &["stream"], passed: &[], ends: &[], decides: &[STREAM] },
     Row {

@@ -226,7 +226,7 @@ impl Xmpp {
             }
             (1, Open::Late) => {
                 self.open = Open::Stream;
-                Ok(Step::Next)
+                Ok(Step::Unasked)
             }
             (1, Open::Proceed) => Ok(Step::Upgrade),
             (1, Open::Failure) => Err(self.closing("failure")),
