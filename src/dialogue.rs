@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 
 use crate::role::Client;
-use crate::{Error, Reason, Tls};
+use crate::{Error, Findings, Reason, Tls};
 
 /// One protocol's way to TLS, from one side. Implement it to teach the crate a protocol that it lacks.
 ///
@@ -37,10 +37,12 @@ pub trait Dialogue<R = Client> {
 
     /// Whether the peer may say something before it is asked, such as a notice.
     ///
-    /// If so, what arrives while a request waits to be sent is heard, too: it makes no difference in which segment a notice
-    /// came. It is passed over if [`receive`](Self::receive) answers [`Step::Next`], and it may end the session. A unit that
-    /// began before the request was sent and would decide anything else is [`Error::Injected`]. If the peer does not speak
-    /// unasked, every byte ahead of the request is.
+    /// If so, what arrives while a request waits to be sent is received as well: it makes no difference in which segment a
+    /// notice came. Such a unit is passed over if [`receive`](Self::receive) returns [`Step::Unasked`], and it may end the
+    /// session. Anything else that began to arrive before the request was sent is [`Error::Injected`]: part of a reply, and
+    /// above all one that decides. If the peer does not speak unasked, every byte ahead of the request is.
+    ///
+    /// An empty line decides nothing and is no attack: where the protocol does not allow it, it is [`Error::Unexpected`].
     fn speaks_unasked(&self) -> bool {
         false
     }
@@ -53,6 +55,13 @@ pub trait Dialogue<R = Client> {
     /// What the protocol asks of TLS. Only a few ask for anything.
     fn tls(&self) -> Tls {
         Tls::default()
+    }
+
+    /// What the server said that the client needs after TLS, once it has said so. Only a few protocols have anything.
+    ///
+    /// To keep the dialogue for it, negotiate with `&mut dialogue`, which is a dialogue as well.
+    fn findings(&self) -> Option<Findings<'_>> {
+        None
     }
 }
 
@@ -115,6 +124,8 @@ pub enum Step {
     More,
     /// The reply goes on with another unit.
     Next,
+    /// The peer may say this at any time, and it is passed over: the reply is still to come.
+    Unasked,
     /// The reply ended, and another follows that needs no request.
     Await,
     /// The reply ended, and this is to be sent next.
@@ -129,32 +140,43 @@ pub enum Step {
     Decline(Reason),
 }
 
-impl<R, D: Dialogue<R> + ?Sized> Dialogue<R> for Box<D> {
-    fn open(&mut self) -> Step {
-        (**self).open()
-    }
+/// What owns or borrows a dialogue is one.
+macro_rules! forward {
+    ($($owner:ty),*) => {$(
+        impl<R, D: Dialogue<R> + ?Sized> Dialogue<R> for $owner {
+            fn open(&mut self) -> Step {
+                (**self).open()
+            }
 
-    fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
-        (**self).frame(begun, last)
-    }
+            fn frame(&self, begun: &[u8], last: Part<'_>) -> Frame {
+                (**self).frame(begun, last)
+            }
 
-    fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
-        (**self).receive(unit)
-    }
+            fn receive(&mut self, unit: &[u8]) -> Result<Step, Error> {
+                (**self).receive(unit)
+            }
 
-    fn speaks_unasked(&self) -> bool {
-        (**self).speaks_unasked()
-    }
+            fn awaiting(&self) -> &'static str {
+                (**self).awaiting()
+            }
 
-    fn awaiting(&self) -> &'static str {
-        (**self).awaiting()
-    }
+            fn speaks_unasked(&self) -> bool {
+                (**self).speaks_unasked()
+            }
 
-    fn advertised(&self) -> Option<bool> {
-        (**self).advertised()
-    }
+            fn advertised(&self) -> Option<bool> {
+                (**self).advertised()
+            }
 
-    fn tls(&self) -> Tls {
-        (**self).tls()
-    }
+            fn tls(&self) -> Tls {
+                (**self).tls()
+            }
+
+            fn findings(&self) -> Option<Findings<'_>> {
+                (**self).findings()
+            }
+        }
+    )*};
 }
+
+forward!(Box<D>, &mut D);

@@ -21,9 +21,10 @@ pub enum Error {
     #[error("the proxy refused: {0}")]
     Proxy(Reply),
     /// The server said something that the protocol does not allow at this point.
-    #[error("not a reply that the protocol allows here: {0}")]
+    #[error("not a reply that the protocol allows here: {0}{empty}", empty = if .0.as_bytes().is_empty() { "(empty)" } else { "" })]
     Unexpected(Text),
-    /// Bytes arrived while no reply was outstanding: behind a reply, or ahead of the request.
+    /// Bytes arrived while no reply was outstanding: behind a reply, or ahead of the request. What the protocol lets a
+    /// server say at any time is none of these, and an empty line ahead of the request is [`Unexpected`](Self::Unexpected).
     ///
     /// Before the ClientHello the server has nothing to say. Who appends bytes to its go-ahead wants them to be taken
     /// for bytes that came through TLS (response injection, CVE-2020-15685 and its kin).

@@ -26,6 +26,7 @@
 //! - [`Negotiation`] is the state machine that every caller drives, under the policy [`Required`] or [`Opportunistic`].
 //! - [`protocol`] has one type a protocol, and [`Protocol`] for those who choose at run time.
 //! - [`Upgrade`] is what a negotiation ends in, and the only way to the TLS connection.
+//! - [`Findings`] are what was said before TLS and is needed after it.
 //! - [`Error`] and [`Reason`] say why there was none; [`Limits`] bound what a server may say.
 //! - [`preface`] has what is said before: to an HTTP or SOCKS5 proxy, or a header of the PROXY protocol.
 //! - [`Dialogue`] is what a protocol implements, and [`wire`] has the scanners that protocols share.
@@ -41,6 +42,7 @@ extern crate std;
 
 mod dialogue;
 mod error;
+mod findings;
 mod framing;
 mod limits;
 mod negotiation;
@@ -58,6 +60,7 @@ pub mod wire;
 
 pub use dialogue::{Dialogue, Frame, Part, Side, Step};
 pub use error::{Code, Error, Escaped, InvalidName, Reason, Reply, Text};
+pub use findings::Findings;
 pub use framing::Framing;
 pub use limits::{Limit, Limits};
 pub use negotiation::Negotiation;

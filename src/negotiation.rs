@@ -3,7 +3,7 @@
 //! | state | on | next state |
 //! |---|---|---|
 //! | new | the dialogue's opening | as for a step while awaiting |
-//! | Awaiting | `More`, `Next`, `Await` | Awaiting |
+//! | Awaiting | `More`, `Next`, `Unasked`, `Await` | Awaiting |
 //! | Awaiting | `Send` | Sending |
 //! | Awaiting | `SendThenUpgrade`, `SendThenEnd` | Parting |
 //! | Awaiting | `Upgrade` | Ended |
@@ -12,8 +12,9 @@
 //! | Sending | `poll_transmit` | Awaiting |
 //! | Parting | `poll_transmit` | Ended, Failed |
 //! | Sending, of a server | a byte | as while Awaiting, and what is to be sent adds up |
-//! | Sending, of a client | a byte | Failed, but if the dialogue's peer speaks unasked: then as while Awaiting |
-//! | any, with a unit that began while Sending | another step than `More`, `Next` | Failed |
+//! | Sending, of a client | a byte | Failed, unless its server speaks unasked: then as below |
+//! | any, with a unit that began while Sending | `Unasked` | unchanged |
+//! | the same | any other end of the unit | Failed |
 //! | Parting, Ended | a byte | Failed |
 //! | any | the end of the stream | Failed |
 //! | Failed | anything | Failed |
@@ -24,7 +25,7 @@ use bytes::Bytes;
 
 use crate::role::{Role, Server};
 use crate::units::Units;
-use crate::{Accepting, Dialogue, Error, Limits, Opportunistic, Policy, Required, Step};
+use crate::{Accepting, Dialogue, Error, Frame, Limits, Opportunistic, Part, Policy, Required, Step};
 
 /// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`].
 ///
@@ -36,6 +37,9 @@ use crate::{Accepting, Dialogue, Error, Limits, Opportunistic, Policy, Required,
 /// - Inputs: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof).
 /// - Getters: [`wants_read`](Self::wants_read), [`awaiting`](Self::awaiting), [`advertised`](Self::advertised),
 ///   [`round_trips`](Self::round_trips), [`dialogue`](Self::dialogue).
+///
+/// The dialogue may be borrowed: `Negotiation::required(&mut dialogue)` leaves it with the caller, who can ask it for its
+/// [`findings`](Dialogue::findings) when the negotiation has ended, or TLS is up.
 ///
 /// The loop is the same for every runtime:
 ///
@@ -64,7 +68,7 @@ pub struct Negotiation<D, P: Policy> {
     dialogue: D,
     state: State<P::Outcome>,
     units: Units,
-    /// Whether the current unit began before the request was sent.
+    /// Whether what is arriving began to arrive before the request was sent.
     is_early: bool,
 }
 
@@ -147,10 +151,11 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
         loop {
             match &self.state {
                 State::Failed(error) => return Err(error.clone()),
-                State::Awaiting => {}
+                State::Awaiting if !self.is_early || self.dialogue.speaks_unasked() => {}
                 _ if input.is_empty() => return Ok(()),
                 State::Sending(_) if !P::Role::LOCKSTEP => {}
                 State::Sending(_) if self.dialogue.speaks_unasked() => self.is_early = true,
+                State::Sending(_) | State::Awaiting => return self.refuse_early(input),
                 _ => return Err(self.fail(Error::Injected)),
             }
             let heard = match self.units.next(&mut input, |begun, last| self.dialogue.frame(begun, last)) {
@@ -159,7 +164,8 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
                 Err(error) => Err(error),
             };
             let heard = match heard {
-                Err(Error::Unexpected(_)) if self.is_early => Err(Error::Injected),
+                // An empty line is no attack.
+                Err(Error::Unexpected(said)) if self.is_early && !said.as_bytes().is_empty() => Err(Error::Injected),
                 heard => heard,
             };
             heard.and_then(|step| self.step(step)).map_err(|error| self.fail(error))?;
@@ -209,15 +215,31 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
         &self.dialogue
     }
 
+    /// Refuses what came before the request was sent, from a server that does not speak unasked. An empty line is no attack:
+    /// it is called what it is.
+    fn refuse_early(&mut self, input: &[u8]) -> Result<(), Error> {
+        let is_line = self.dialogue.frame(&[], Part::Nothing) == Frame::Line;
+        match input {
+            // The CR may have come before.
+            [b'\n', ..] | [b'\r', b'\n', ..] if is_line => Err(self.fail(Error::unexpected(b""))),
+            [b'\r'] if is_line && !self.is_early => {
+                self.is_early = true;
+                Ok(())
+            }
+            _ => Err(self.fail(Error::Injected)),
+        }
+    }
+
     /// Counts what a unit was, and goes where its step leads.
     fn step(&mut self, step: Step) -> Result<(), Error> {
         match step {
             Step::More => Ok(()),
-            Step::Next => {
+            Step::Unasked => {
                 self.is_early = false;
                 Ok(self.units.meter.line()?)
             }
             _ if self.is_early => Err(Error::Injected),
+            Step::Next => Ok(self.units.meter.line()?),
             step => {
                 self.units.clear();
                 self.units.meter.reply()?;
@@ -228,7 +250,7 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
 
     fn enter(&mut self, step: Step) -> Result<(), Error> {
         self.state = match step {
-            Step::More | Step::Next | Step::Await => return Ok(()),
+            Step::More | Step::Next | Step::Unasked | Step::Await => return Ok(()),
             Step::Send(request) => State::Sending(self.behind(request)),
             Step::SendThenUpgrade(request) => State::Parting(self.behind(request), None),
             Step::SendThenEnd(request, error) => State::Parting(self.behind(request), Some(Box::new(error))),

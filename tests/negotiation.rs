@@ -197,18 +197,28 @@ fn names_that_would_break_the_wire_are_refused() {
 #[test]
 fn every_seed_makes_a_tag() {
     for (seed, short) in [(0, 0), (1, 1), (0xA7F3, 0xA7F3), (u64::MAX, 0xFF_FFFF_FFFF_FFFF)] {
-        let client = Client {
-            name: "client.example",
-            domain: "mail.example",
-            seed,
-            knobs: Knobs { start: Start::Command, ..Knobs::default() },
-        };
+        let knobs = Knobs { start: Start::Command, ..Knobs::default() };
+        let client = Client { knobs, ..Client::new("client.example", "mail.example", seed) };
         for (protocol, tag) in [(Protocol::Imap, seed), (Protocol::Acap, seed), (Protocol::Mupdate, short)] {
             let dialogue = protocol.dialogue(&client).unwrap();
             let request = Negotiation::required(dialogue).poll_transmit().unwrap();
             assert_eq!(request, format!("{tag:X} STARTTLS\r\n"));
         }
     }
+}
+
+#[test]
+fn a_client_without_names_does_for_every_protocol_and_cannot_be_guessed() {
+    for protocol in Protocol::all() {
+        assert!(protocol.dialogue(&Client::default()).is_ok(), "{protocol}");
+    }
+    let Client { name, domain, knobs, .. } = Client::default();
+    assert_eq!(
+        (name, domain, knobs.start, knobs.ask, knobs.insist),
+        ("localhost", "localhost", Start::Greeting, false, false)
+    );
+    let seeds: std::collections::BTreeSet<u64> = (0..100).map(|_| Client::default().seed).collect();
+    assert_eq!(seeds.len(), 100, "each connection has its own");
 }
 
 #[test]

@@ -68,7 +68,17 @@ fn lines_are_matched_at_their_start_and_in_order() {
 fn lockstep_holds() {
     for behind in ["x", "FROB/1 ", "\r\n", "\x16\x03\x03"] {
         assert_eq!(end(SCRIPT, &["FROB/1 x\n", &[GO, behind].concat()]), Err(Error::Injected));
-        assert_eq!(end(SCRIPT, &[&["FROB/1 x\n", behind].concat()]), Err(Error::Injected));
+    }
+    // Nothing but what it skips may come ahead of the request, and an empty line is no attack.
+    for ahead in ["x\n", "FROB/1 \n", "SORRY\n", "AYE\n", "; x\nAYE\n", "\x16\x03\x03\n"] {
+        assert_eq!(end(SCRIPT, &[&["FROB/1 x\n", ahead].concat()]), Err(Error::Injected), "{ahead:?}");
+    }
+    assert_eq!(end(SCRIPT, &["FROB/1 x\n\r\n"]), Err(unexpected("")));
+    for ahead in ["x", "AYE", "\x16\x03\x03"] {
+        assert_eq!(
+            end("expect \"HI\"\nsend \"GO\"\nexpect \"AYE\"", &[&["HI\n", ahead].concat()]),
+            Err(Error::Injected)
+        );
     }
     let mut negotiation = Negotiation::required(SCRIPT.parse::<Script>().unwrap());
     assert_eq!(negotiation.handle_eof(), Err(Error::Closed));

@@ -26,7 +26,7 @@ use core::net::IpAddr;
 use bytes::Bytes;
 
 use crate::protocol::check;
-use crate::{Dialogue, Error, Frame, InvalidName, Part, Step, Tls};
+use crate::{Dialogue, Error, Findings, Frame, InvalidName, Part, Step, Tls};
 
 mod connect;
 mod proxy;
@@ -107,8 +107,8 @@ fn after(head: Bytes, opening: Step) -> Step {
         Step::Send(request) => Step::Send(joined(request)),
         Step::SendThenUpgrade(request) => Step::SendThenUpgrade(joined(request)),
         // The proxy's reply has ended, and the server is to greet.
-        Step::More | Step::Next | Step::Await if head.is_empty() => Step::Await,
-        Step::More | Step::Next | Step::Await => Step::Send(head),
+        Step::More | Step::Next | Step::Unasked | Step::Await if head.is_empty() => Step::Await,
+        Step::More | Step::Next | Step::Unasked | Step::Await => Step::Send(head),
         Step::Upgrade if !head.is_empty() => Step::SendThenUpgrade(head),
         Step::SendThenEnd(request, error) => Step::SendThenEnd(joined(request), error),
         Step::Upgrade | Step::Decline(_) => opening,
@@ -147,6 +147,10 @@ impl<P: Preface, D: Dialogue> Dialogue for Via<P, D> {
 
     fn tls(&self) -> Tls {
         self.dialogue.tls()
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.dialogue.findings()
     }
 }
 

@@ -101,8 +101,8 @@ impl Dialogue for Acap {
             | (Awaiting::Greeting, Origin::Untagged, Status::No | Status::Bad) => {
                 Err(Error::Closing(reply(status, response)))
             }
-            (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Next),
-            (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Next),
+            (Awaiting::StartTls, Origin::Untagged, Status::Ok | Status::No | Status::Bad) => Ok(Step::Unasked),
+            (Awaiting::StartTls, Origin::Untagged, Status::Data) if is("ALERT") || is("LANG") => Ok(Step::Unasked),
             (Awaiting::StartTls, Origin::Tagged, Status::Ok) if lines(line).next().is_some_and(is_text) => {
                 Ok(Step::Upgrade)
             }
@@ -113,6 +113,7 @@ impl Dialogue for Acap {
         }
     }
 
+    /// Untagged responses: `ALERT`, `LANG`, `OK`, `NO`, `BAD` and `BYE` (RFC 2244 §2.2.2).
     fn speaks_unasked(&self) -> bool {
         true
     }

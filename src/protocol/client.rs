@@ -3,6 +3,18 @@
 use crate::InvalidName;
 
 /// What a client brings to the dialogue, for a protocol that is chosen at run time.
+///
+/// ```
+/// use starttls::protocol::{Client, Knobs};
+/// use starttls::{Negotiation, Protocol};
+///
+/// # let random = || 0xA7F3;
+/// let client = Client::new("client.example", "mail.example", random());
+/// let asking = Client { knobs: Knobs { ask: true, ..Knobs::default() }, ..client };
+/// let negotiation = Negotiation::required(Protocol::Imap.dialogue(&asking)?);
+/// # let _ = negotiation;
+/// # Ok::<(), starttls::InvalidName>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// The name that the client calls itself: in SMTP's EHLO, for example.
@@ -14,6 +26,23 @@ pub struct Client<'a> {
     pub seed: u64,
     /// Where to start, and what to ask.
     pub knobs: Knobs,
+}
+
+impl<'a> Client<'a> {
+    /// A client that calls itself `name`, wants to talk to `domain`, and has the shortest dialogue that there is.
+    pub fn new(name: &'a str, domain: &'a str, seed: u64) -> Self {
+        Self { name, domain, seed, knobs: Knobs::default() }
+    }
+}
+
+/// A client without names, for protocols that need none: both are `localhost`. The seed is random.
+#[cfg(feature = "std")]
+impl Default for Client<'_> {
+    fn default() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+
+        Self::new("localhost", "localhost", RandomState::new().hash_one(()))
+    }
 }
 
 /// How a dialogue differs from the shortest one.

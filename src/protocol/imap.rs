@@ -150,7 +150,7 @@ impl Dialogue for Imap {
             }
             // PREAUTH can only be a greeting.
             (Awaiting::Capability | Awaiting::StartTls, Origin::Untagged, status) if status != Status::Preauth => {
-                Ok(Step::Next)
+                Ok(Step::Unasked)
             }
             (Awaiting::Capability, Origin::Tagged, Status::Ok) => Ok(self.next()),
             (Awaiting::StartTls, Origin::Tagged, Status::Ok) if is_text(response) => Ok(Step::Upgrade),
@@ -159,6 +159,7 @@ impl Dialogue for Imap {
         }
     }
 
+    /// Untagged responses (RFC 9051 §7).
     fn speaks_unasked(&self) -> bool {
         true
     }

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The client speaks first, before NICK and USER. Until its answer comes the server may say, and it is passed over:
-//! `NOTICE`, `PING`, `CAP` (which may withdraw capabilities, or add some), and the numerics 020 and 439, with which
-//! servers ask for patience. A `PING` is not answered: before NICK none can be meant to decide anything, and a PONG would
+//! `NOTICE`, `PING`, `CAP` (which may withdraw capabilities, or add some), the numerics 020 and 439, with which servers
+//! ask for patience, and empty lines (RFC 1459 §2.3.1). A `PING` is not answered: before NICK none can be meant to decide anything, and a PONG would
 //! be one more command ahead of TLS. `ERROR` ends the session, and so does 465, which announces it.
 //!
 //! After TLS the client speaks first: NICK and USER, and `CAP LS` again, what was listed before being void. If it was
@@ -96,8 +96,8 @@ impl Dialogue for Irc {
         match (self.awaiting, numeric, list) {
             (Awaiting::CapLs, None, Some((tls, goes_on))) => Ok(self.listed(tls, goes_on)),
             (Awaiting::StartTls, Some(670), _) if is_text(line) => Ok(Step::Upgrade),
-            (_, Some(20 | 439), _) => Ok(Step::Next),
-            (_, None, _) if is("NOTICE") || is("PING") || is("CAP") => Ok(Step::Next),
+            (_, Some(20 | 439), _) => Ok(Step::Unasked),
+            (_, None, _) if line.is_empty() || is("NOTICE") || is("PING") || is("CAP") => Ok(Step::Unasked),
             (_, Some(465), _) => Err(Error::Closing(reply(Code::Number(465), parameters))),
             (Awaiting::CapLs, Some(400..=599), _) => Ok(self.send_starttls()),
             (Awaiting::StartTls, Some(numeric @ (400..=599 | 691)), _) => {
@@ -110,6 +110,7 @@ impl Dialogue for Irc {
         }
     }
 
+    /// Notices, pings, changes of the capabilities, `ERROR` (RFC 1459 §4.6, RFC 2812 §3.7).
     fn speaks_unasked(&self) -> bool {
         true
     }

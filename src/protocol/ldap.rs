@@ -64,11 +64,12 @@ impl Dialogue for Ldap {
             (1, None | Some(STARTTLS), 0) if response.is_success => Ok(Step::Upgrade),
             (1, _, 1..) => Ok(Step::Decline(Reason::Refused(response.refusal()))),
             (0, Some(NOTICE_OF_DISCONNECTION), _) | (0, None, 1..) => Err(Error::Closing(response.refusal())),
-            (0, Some([_, ..]), _) => Ok(Step::Next),
+            (0, Some([_, ..]), _) => Ok(Step::Unasked),
             _ => Err(Error::unexpected(message)),
         }
     }
 
+    /// Unsolicited notifications (RFC 4511 §4.4).
     fn speaks_unasked(&self) -> bool {
         true
     }

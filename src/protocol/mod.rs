@@ -51,7 +51,7 @@ pub use ldap::Ldap;
 pub use mssql::Mssql;
 pub use munin::Munin;
 pub use mupdate::Mupdate;
-pub use mysql::Mysql;
+pub use mysql::{Mysql, MysqlGreeting};
 pub use mysqlx::MysqlX;
 pub use nats::Nats;
 pub use nbd::Nbd;

@@ -121,6 +121,11 @@ impl Dialogue for Mupdate {
         }
     }
 
+    /// `BYE`, untagged.
+    fn speaks_unasked(&self) -> bool {
+        true
+    }
+
     fn awaiting(&self) -> &'static str {
         match self.awaiting {
             Awaiting::Greeting => "greeting",

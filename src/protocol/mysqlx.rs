@@ -49,7 +49,7 @@ impl Dialogue for MysqlX {
         let [_, _, _, _, kind, body @ ..] = message else { return Err(Error::unexpected(message)) };
         match *kind {
             OK => Ok(Step::Upgrade),
-            NOTICE => Ok(Step::Next),
+            NOTICE => Ok(Step::Unasked),
             _ => {
                 let (mut fatal, mut number, mut text) = (false, 0, &b""[..]);
                 let mut rest = body;
@@ -68,6 +68,7 @@ impl Dialogue for MysqlX {
         }
     }
 
+    /// Notices.
     fn speaks_unasked(&self) -> bool {
         true
     }

@@ -11,9 +11,11 @@
 //! one to believe, with the addresses of its fellows in it. A server that is set to `handshake_first` takes TLS from the
 //! first byte on: see [`Nats::handshake_first`].
 
+use alloc::boxed::Box;
+
 use super::no;
 use crate::wire::json;
-use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Findings, Reason, Reply, Step, Text};
 
 /// The dialogue of a NATS client.
 ///
@@ -25,6 +27,7 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 #[derive(Debug, Default)]
 pub struct Nats {
     handshake_first: bool,
+    info: Option<Box<str>>,
     advertised: Option<bool>,
 }
 
@@ -37,6 +40,11 @@ impl Nats {
     /// A client of a server that is known to take TLS from the first byte on: nothing is said in the clear.
     pub fn handshake_first() -> Self {
         Self { handshake_first: true, ..Self::new() }
+    }
+
+    /// The object of the server's INFO, once it has come. Its `nonce` is what CONNECT has to sign.
+    pub fn info(&self) -> Option<&str> {
+        self.info.as_deref()
     }
 }
 
@@ -53,6 +61,7 @@ impl Dialogue for Nats {
         }
         match json::truths(rest, ["tls_required", "tls_available"]) {
             Some([required, available]) if operation.eq_ignore_ascii_case(b"INFO") => {
+                self.info = str::from_utf8(rest.trim_ascii()).ok().map(Box::from);
                 let advertised = *self.advertised.insert(required || available);
                 Ok(if advertised { Step::Upgrade } else { Step::Decline(Reason::NotAdvertised) })
             }
@@ -66,5 +75,9 @@ impl Dialogue for Nats {
 
     fn advertised(&self) -> Option<bool> {
         self.advertised
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.info().map(|info| Findings::Nats { info })
     }
 }

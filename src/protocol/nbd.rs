@@ -15,7 +15,7 @@
 use bytes::Bytes;
 
 use crate::wire::packet;
-use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Findings, Frame, Part, Reason, Reply, Step, Text};
 
 const OPTIONS: &[u8] = b"NBDMAGICIHAVEOPT";
 const OLD_STYLE: &[u8] = b"NBDMAGIC\x00\x00\x42\x02\x81\x86\x12\x53";
@@ -38,6 +38,7 @@ const LONGEST: u32 = 4096;
 #[derive(Debug, Default)]
 pub struct Nbd {
     awaiting: Awaiting,
+    flags: Option<u16>,
     advertised: Option<bool>,
 }
 
@@ -54,7 +55,14 @@ impl Nbd {
         Self::default()
     }
 
+    /// The handshake flags of the server, once it has greeted: 1, NBD_FLAG_FIXED_NEWSTYLE, and 2, NBD_FLAG_NO_ZEROES. They
+    /// are not sent again, and hold after TLS.
+    pub fn flags(&self) -> Option<u16> {
+        self.flags
+    }
+
     fn send_starttls(&mut self, flags: u16) -> Step {
+        self.flags = Some(flags);
         self.awaiting = Awaiting::StartTls;
         Step::Send(if flags & NO_ZEROES == 0 {
             Bytes::from_static(b"\x00\x00\x00\x01IHAVEOPT\x00\x00\x00\x05\x00\x00\x00\x00")
@@ -111,6 +119,10 @@ impl Dialogue for Nbd {
 
     fn advertised(&self) -> Option<bool> {
         self.advertised
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.flags.map(|flags| Findings::Nbd { flags })
     }
 }
 

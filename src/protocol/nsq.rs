@@ -50,7 +50,7 @@ impl Dialogue for Nsq {
         let [_, _, _, _, _, _, _, kind, body @ ..] = frame else { return Err(Error::unexpected(frame)) };
         match (*kind, body) {
             (ERROR, _) | (_, [b'E', b'_', ..]) => Err(Error::Closing(refusal(body))),
-            (_, b"_heartbeat_") => Ok(Step::Next),
+            (_, b"_heartbeat_") => Ok(Step::Unasked),
             _ => {
                 let listed = json::truths(body, ["tls_v1"]).map(|[tls]| tls);
                 let advertised = listed.or((body == b"OK").then_some(false));
@@ -60,6 +60,7 @@ impl Dialogue for Nsq {
         }
     }
 
+    /// Heartbeats.
     fn speaks_unasked(&self) -> bool {
         true
     }

@@ -16,7 +16,7 @@
 use bytes::Bytes;
 
 use crate::wire::packet;
-use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Findings, Frame, Part, Reason, Reply, Step, Text};
 
 const SSL: u32 = 1;
 const HYBRID: u32 = 2;
@@ -99,6 +99,10 @@ impl Dialogue for Rdp {
 
     fn advertised(&self) -> Option<bool> {
         self.advertised
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.selected.map(|selected| Findings::Rdp { selected })
     }
 }
 

@@ -212,7 +212,7 @@ impl Dialogue for Script {
         for (ahead, candidate) in self.moves[self.at..].iter().enumerate() {
             let Move::Line(verb, text) = candidate else { break };
             match verb {
-                Verb::Skip if fits(line, text) => return Ok(Step::Next),
+                Verb::Skip if fits(line, text) => return Ok(Step::Unasked),
                 Verb::Refuse if fits(line, text) => {
                     let reply = Reply { code: Code::Word(""), text: Text::new(line), temporary: false };
                     return Ok(Step::Decline(Reason::Refused(reply)));
@@ -227,6 +227,12 @@ impl Dialogue for Script {
             }
         }
         Err(Error::unexpected(line))
+    }
+
+    /// What the script skips ahead of the line that it expects next.
+    fn speaks_unasked(&self) -> bool {
+        let next = self.moves[self.at..].iter().find(|next| !matches!(next, Move::Line(Verb::Refuse, _)));
+        matches!(next, Some(Move::Line(Verb::Skip, _)))
     }
 
     fn awaiting(&self) -> &'static str {

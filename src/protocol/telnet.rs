@@ -89,12 +89,12 @@ impl Telnet {
                 self.advertised = Some(true);
                 Ok(self.send_will())
             }
-            (Awaiting::Follows, [IAC, DO, START_TLS]) => Ok(Step::Next),
+            (Awaiting::Follows, [IAC, DO, START_TLS]) => Ok(Step::Unasked),
             (Awaiting::Follows, [IAC, SB, START_TLS, FOLLOWS, IAC, SE]) => Ok(Step::Upgrade),
             (_, [IAC, DONT, START_TLS]) => Ok(Step::Decline(Reason::Refused(refusal("DONT")))),
             (_, [IAC, WONT, START_TLS]) => Ok(Step::Decline(Reason::Refused(refusal("WONT")))),
             (_, [IAC, _, START_TLS, ..]) => Err(self.unexpected()),
-            (_, [IAC, DO | DONT | WILL | WONT | SB, ..] | [IAC, NOP | DATA_MARK | GO_AHEAD]) => Ok(Step::Next),
+            (_, [IAC, DO | DONT | WILL | WONT | SB, ..] | [IAC, NOP | DATA_MARK | GO_AHEAD]) => Ok(Step::Unasked),
             _ => Err(self.unexpected()),
         }
     }
@@ -139,6 +139,7 @@ impl Dialogue for Telnet {
         if let Within::Nothing = self.within { self.command() } else { Ok(Step::More) }
     }
 
+    /// The negotiation of other options, and the commands of RFC 854 that are passed over.
     fn speaks_unasked(&self) -> bool {
         true
     }

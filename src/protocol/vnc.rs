@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Findings, Frame, Part, Reason, Reply, Step, Text};
 
 const VENCRYPT: u8 = 19;
 
@@ -83,7 +83,6 @@ impl Vnc {
     }
 
     /// How the user is to be authenticated within TLS: what was chosen of the server's list, once it has been.
-    /// [`Negotiation::dialogue`](crate::Negotiation::dialogue) leads here.
     pub fn subtype(&self) -> Option<Subtype> {
         self.chosen
     }
@@ -178,6 +177,10 @@ impl Dialogue for Vnc {
 
     fn advertised(&self) -> Option<bool> {
         self.advertised
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.chosen.map(|subtype| Findings::Vnc { subtype })
     }
 }
 

@@ -29,7 +29,7 @@ use rxml::{AttrMap, Event, Options, Parse, Parser, QName, RawEvent, RawParser, W
 
 use super::{Knobs, Start, host};
 use crate::wire::Excerpt;
-use crate::{Code, Dialogue, Error, Frame, InvalidName, Limit, Part, Reason, Reply, Step, Text};
+use crate::{Code, Dialogue, Error, Findings, Frame, InvalidName, Limit, Part, Reason, Reply, Step, Text};
 
 const STREAMS: &str = "http://etherx.jabber.org/streams";
 const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
@@ -243,8 +243,6 @@ impl Xmpp {
         match self.open {
             Open::Feature | Open::StartTls | Open::Late => {}
             Open::Error | Open::Failure => self.text.extend(text),
-            // White space between elements may come at any time (§4.6.1).
-            Open::Stream if text.trim_ascii().is_empty() => return Ok(Step::Next),
             _ if text.trim_ascii().is_empty() => {}
             _ => return Err(self.unexpected()),
         }
@@ -322,12 +320,16 @@ impl Dialogue for Xmpp {
                 Ok(None) | Err(EndOrError::Error(_)) => return Err(self.unexpected()),
             }
         }
+        if self.open == Open::Stream && matches!(step, Step::More) && self.said.as_bytes().trim_ascii().is_empty() {
+            step = Step::Unasked;
+        }
         if !matches!(step, Step::More) {
             self.said.clear();
         }
         Ok(step)
     }
 
+    /// White space between elements (§4.6.1), an error of the stream (§4.9), and its end (§4.4).
     fn speaks_unasked(&self) -> bool {
         true
     }
@@ -341,5 +343,9 @@ impl Dialogue for Xmpp {
 
     fn advertised(&self) -> Option<bool> {
         self.advertised
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.advertised.map(|_| Findings::Xmpp { required: self.required })
     }
 }

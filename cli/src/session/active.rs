@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use serde::Serialize;
-use starttls::{Dialogue, Error, Frame, Part, Protocol, Step, Tls};
+use starttls::{Dialogue, Error, Findings, Frame, Part, Protocol, Step, Tls};
 
 use super::capabilities::Speech;
 use super::conversation::{Conversation, half};
@@ -217,6 +217,10 @@ impl Dialogue for Behind {
 
     fn tls(&self) -> Tls {
         self.dialogue.tls()
+    }
+
+    fn findings(&self) -> Option<Findings<'_>> {
+        self.dialogue.findings()
     }
 }
 

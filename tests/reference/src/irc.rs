@@ -6,8 +6,8 @@
 //!   tried.
 //! - STARTTLS is agreed to with 670, and refused with 691 and any of 400 to 599; a refusal of CAP means that the server
 //!   knows none, and STARTTLS is tried.
-//! - Passed over: NOTICE, PING, CAP of any other kind, 020 and 439. `ERROR`, with anything but a letter or digit behind it, and 465
-//!   end the session. A line of 670 has no NUL or CR.
+//! - Passed over: NOTICE, PING, CAP of any other kind, 020, 439 and empty lines. `ERROR`, with anything but a letter or digit
+//!   behind it, and 465 end the session. A line of 670 has no NUL or CR.
 
 use arbitrary::Unstructured;
 use starttls::protocol::{Client, Start};
@@ -25,8 +25,10 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
                 if talk.advertised != Some(true) {
                     talk.advertised = list.map(has_tls);
                 }
+                if !last && talk.heard_early {
+                    return Err(End::Injected);
+                }
                 if !last {
-                    talk.pass();
                     continue;
                 }
                 if talk.advertised == Some(false) && !knobs.insist {
@@ -57,7 +59,11 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
 
 /// The words of a message, its prefix left out, and whether its line is plain.
 fn message(talk: &mut Talk<'_>) -> Result<(Vec<Vec<u8>>, bool), End> {
-    let line = talk.line()?;
+    let mut line = talk.line()?;
+    while line.is_empty() {
+        talk.pass();
+        line = talk.line()?;
+    }
     let mut words: Vec<Vec<u8>> = line.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect();
     let mut first = true;
     words.retain(|word| std::mem::take(&mut first) || !word.is_empty());
@@ -125,6 +131,7 @@ fn passed_over(choice: &mut Unstructured<'_>) -> arbitrary::Result<String> {
             "020 * :wait\n",
             ":a  439 * :wait\r\n",
             "notice\r\n",
+            "\r\n",
         ])?;
     }
     Ok(messages)

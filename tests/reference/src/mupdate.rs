@@ -36,7 +36,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             return Err(End::NotAdvertised);
         }
     }
-    talk.say(format!("{tag}STARTTLS\r\n"))?;
+    talk.ask(format!("{tag}STARTTLS\r\n"))?;
     let line = talk.long_line()?;
     let [Piece::Line(first), ..] = &line[..] else { return Err(End::Unexpected) };
     let said = |text| ["NO", "BAD", "BYE"].into_iter().find(|known| no(text, known).is_some());

@@ -9,7 +9,8 @@ use starttls::protocol::Client;
 
 use crate::talk::{End, Outcome, Talk};
 
-const REQUEST: &[u8] = b"\x20\0\0\x01\x01\x8a\0\0\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+/// All but the second byte of the capabilities, of which the server's decide one: CLIENT_SECURE_CONNECTION, 0x8000.
+const REQUEST: &[u8] = b"\x20\0\0\x01\x01\x0a\0\0\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let header = talk.bytes(4)?;
@@ -47,7 +48,9 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     if !listed && !talk.client.knobs.insist {
         return Err(End::NotAdvertised);
     }
-    talk.say(REQUEST)
+    let mut request = REQUEST.to_vec();
+    request[5] |= capabilities[1] & 0x80;
+    talk.say(request)
 }
 
 pub(crate) fn legal(_: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {

@@ -64,7 +64,11 @@ pub(crate) struct Talk<'a> {
     /// How much of what has arrived came before that.
     early: usize,
     /// Whether what was heard last came before it, in part or all.
-    heard_early: bool,
+    pub(crate) heard_early: bool,
+    /// What was heard last.
+    heard: Vec<u8>,
+    /// Whether the server says lines.
+    lines: bool,
 }
 
 impl<'a> Talk<'a> {
@@ -78,6 +82,8 @@ impl<'a> Talk<'a> {
             unsent: None,
             early: 0,
             heard_early: false,
+            heard: Vec::new(),
+            lines: false,
         }
     }
 
@@ -89,6 +95,7 @@ impl<'a> Talk<'a> {
         }
         self.heard_early |= count > 0 && self.early > 0;
         self.early = self.early.saturating_sub(count);
+        self.heard.extend(&self.arrived[..count]);
         Ok(self.arrived.drain(..count).collect())
     }
 
@@ -103,6 +110,7 @@ impl<'a> Talk<'a> {
 
     /// Hears a line, and gives it without its end, CR LF or LF.
     pub(crate) fn line(&mut self) -> Result<Vec<u8>, End> {
+        self.lines = true;
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
             line.extend(self.bytes(1)?);
@@ -138,12 +146,22 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Says something, for which the server has to be silent.
+    /// Says something, for which the server has to be silent. An empty line is no attack, but never right.
     pub(crate) fn say(&mut self, request: impl AsRef<[u8]>) -> Outcome {
-        if !self.arrived.is_empty() {
-            return Err(End::Injected);
+        let request = Escaped(request.as_ref()).to_string();
+        if self.arrived == b"\r" && self.lines {
+            // What it is the beginning of comes only later.
+            self.sent.push(request);
+            while self.arrived.len() < 2 {
+                self.arrived.extend(self.turns.next().ok_or(End::Pending)?);
+            }
+            return Err(if self.arrived[1] == b'\n' { End::Unexpected } else { End::Injected });
         }
-        self.sent.push(Escaped(request.as_ref()).to_string());
+        match self.arrived[..] {
+            [] => self.sent.push(request),
+            [b'\n', ..] | [b'\r', b'\n', ..] if self.lines => return Err(End::Unexpected),
+            _ => return Err(End::Injected),
+        }
         Ok(())
     }
 
@@ -153,6 +171,7 @@ impl<'a> Talk<'a> {
             return Err(End::Injected);
         }
         self.early = self.arrived.len();
+        self.heard.clear();
         self.unsent = Some(Escaped(request.as_ref()).to_string());
         Ok(())
     }
@@ -160,6 +179,7 @@ impl<'a> Talk<'a> {
     /// Passes over what was heard.
     pub(crate) fn pass(&mut self) {
         self.heard_early = false;
+        self.heard.clear();
     }
 
     /// The verdict on a dialogue that ended like this. Behind an agreement the server has nothing more to say.
@@ -167,6 +187,7 @@ impl<'a> Talk<'a> {
         let silent = self.arrived.is_empty() && self.turns.as_slice().iter().all(Vec::is_empty);
         let end = match outcome {
             Err(end @ (End::Closing { .. } | End::Pending)) => end,
+            Err(End::Unexpected) if self.lines && [&b"\n"[..], b"\r\n"].contains(&&self.heard[..]) => End::Unexpected,
             _ if self.heard_early => End::Injected,
             Ok(()) if silent => End::Upgraded,
             Ok(()) => End::Injected,

@@ -28,7 +28,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>, server: bool) -> Outcome {
     );
     let mut parser = Parser::with_options(Options { max_token_length: 1024, ..Options::default() });
     parser.set_text_buffering(false);
-    let mut xml = Xml { talk, parser, depth: 0, raw: Vec::new() };
+    let mut xml = Xml { talk, parser, depth: 0, in_tag: false, raw: Vec::new() };
     if knobs.start == Start::Command {
         let mut rest = header.as_bytes();
         while let Ok(Some(_)) = xml.parser.parse(&mut rest, false) {}
@@ -75,6 +75,8 @@ struct Xml<'a, 'b> {
     depth: usize,
     /// What was read of the event that came last, or is to come.
     raw: Vec<u8>,
+    /// Whether a tag has begun and not ended.
+    in_tag: bool,
 }
 
 impl Xml<'_, '_> {
@@ -102,9 +104,6 @@ impl Xml<'_, '_> {
                     if allowed == Text::Space && !text.trim_ascii().is_empty() {
                         return Err(End::Unexpected);
                     }
-                    if self.depth == 1 {
-                        self.talk.pass();
-                    }
                 }
             }
         }
@@ -116,12 +115,17 @@ impl Xml<'_, '_> {
         loop {
             match self.parser.parse(&mut &byte[..], false) {
                 Ok(Some(event)) => {
+                    self.in_tag &= matches!(event, Event::Text(..));
                     self.raw = raw;
                     return Ok(event);
                 }
                 Err(EndOrError::NeedMoreData) => {
                     byte = self.talk.bytes(1)?;
                     raw.extend(&byte);
+                    self.in_tag |= !byte.trim_ascii().is_empty();
+                    if self.depth == 1 && !self.in_tag {
+                        self.talk.pass();
+                    }
                 }
                 Ok(None) | Err(EndOrError::Error(_)) => return Err(End::Unexpected),
             }

@@ -143,7 +143,7 @@ impl FromStr for Transcript {
 
 /// The client that the transcripts were recorded with, set up as is wanted.
 pub fn client(knobs: Knobs) -> Client<'static> {
-    Client { name: "client.example", domain: "mail.example", seed: 0xA7F3, knobs }
+    Client { knobs, ..Client::new("client.example", "mail.example", 0xA7F3) }
 }
 
 fn knobs(words: &str) -> Option<Knobs> {

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
-use starttls::protocol::{Knobs, Mssql, Smtp, Start};
+use starttls::protocol::{Knobs, Mssql, Nats, Smtp, Start, Subtype};
 use starttls::transport::{Declined, Error};
-use starttls::{Dialogue, Outcome, Protocol, Reason, Side};
+use starttls::{Dialogue, Findings, Outcome, Protocol, Reason, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
 
 pub use hostile::{a_bad_handshake_behind_a_good_go_ahead_is_an_error_of_tls, every_hostile_server_is_seen_through};
@@ -43,12 +43,12 @@ pub trait Transport: Sized {
     /// Connects by address.
     fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Self::Plain, Error>;
     /// Upgrades under [`Required`](starttls::Required).
-    fn upgrade(self, stream: Self::Plain, dialogue: Box<dyn Dialogue + Send>) -> Result<Self::Tls, Error>;
+    fn upgrade(self, stream: Self::Plain, dialogue: impl Dialogue + Send) -> Result<Self::Tls, Error>;
     /// Upgrades under [`Opportunistic`](starttls::Opportunistic).
     fn try_upgrade(
         self,
         stream: Self::Plain,
-        dialogue: Box<dyn Dialogue + Send>,
+        dialogue: impl Dialogue + Send,
     ) -> Result<Outcome<Self::Tls, Declined<Self::Plain>>, Error>;
     /// Says close_notify.
     fn close(stream: &mut Self::Tls) -> io::Result<()>;
@@ -111,6 +111,7 @@ macro_rules! suite {
         $crate::suite!($transport:
             every_protocol_ends_in_a_tls_stream_that_works
             the_tap_sees_every_plaintext_byte_and_no_other
+            what_a_dialogue_found_is_there_when_tls_is_up
             a_declined_stream_comes_back_usable
             a_refused_command_is_repeated_on_the_same_connection
             a_failed_stream_is_closed
@@ -175,6 +176,48 @@ pub fn the_tap_sees_every_plaintext_byte_and_no_other<T: Transport>() {
         upgrader.upgrade(stream, dialogue(protocol, &transcript)).expect(name);
         assert_eq!(*seen.lock().expect("not poisoned"), transcript.turns, "{name}");
     }
+}
+
+/// What a dialogue found is there when TLS is up, and when the server has declined.
+pub fn what_a_dialogue_found_is_there_when_tls_is_up<T: Transport>() {
+    let authority = Authority::default();
+    for protocol in [Protocol::Mysql, Protocol::Nbd, Protocol::Nats, Protocol::Rdp, Protocol::Vnc, Protocol::Xmpp] {
+        let name = protocol.name();
+        let transcript = usual(protocol);
+        let server = replay(&authority, &transcript, Flaw::None);
+        for required in [true, false] {
+            let upgrader = T::of(&authority, PATIENCE);
+            let stream = upgrader.connect_to(&[server.address()]).expect(name);
+            let mut dialogue = dialogue(protocol, &transcript);
+            let mut tls = match required {
+                true => upgrader.upgrade(stream, &mut dialogue).expect(name),
+                false => match upgrader.try_upgrade(stream, &mut dialogue).expect(name) {
+                    Outcome::Upgraded(tls) => tls,
+                    Outcome::Declined(declined) => panic!("{name}: {}", declined.reason),
+                },
+            };
+            let expected = match protocol {
+                Protocol::Nbd => Findings::Nbd { flags: 3 },
+                Protocol::Rdp => Findings::Rdp { selected: 1 },
+                Protocol::Vnc => Findings::Vnc { subtype: Subtype::X509None },
+                Protocol::Xmpp => Findings::Xmpp { required: true },
+                _ => match dialogue.findings() {
+                    Some(found @ Findings::Mysql(greeting)) if greeting.challenge.len() == 20 => found,
+                    Some(found @ Findings::Nats { info }) if info.contains("\"tls_required\":true") => found,
+                    found => panic!("{name}: {found:?}"),
+                },
+            };
+            assert_eq!(dialogue.findings(), Some(expected), "{name}");
+            tls.write_all(b"over TLS").expect(name);
+        }
+    }
+    let server = Server::start(|mut stream| stream.write_all(b"INFO {\"nonce\":\"x\"}\r\n")).expect("a free port");
+    let upgrader = T::of(&authority, PATIENCE);
+    let stream = upgrader.connect_to(&[server.address()]).expect("it listens");
+    let mut nats = Nats::new();
+    let outcome = upgrader.try_upgrade(stream, &mut nats).expect("it declines");
+    assert!(matches!(outcome, Outcome::Declined(_)), "{outcome:?}");
+    assert_eq!(nats.info(), Some("{\"nonce\":\"x\"}"));
 }
 
 /// A declined stream comes back usable.

@@ -59,14 +59,14 @@ impl Transport for Smol {
         block_on(self.0.connect_to(addresses)).map(Blocked)
     }
 
-    fn upgrade(self, stream: Self::Plain, dialogue: Box<dyn Dialogue + Send>) -> Result<Self::Tls, Error> {
+    fn upgrade(self, stream: Self::Plain, dialogue: impl Dialogue + Send) -> Result<Self::Tls, Error> {
         block_on(self.0.upgrade(stream.0, Negotiation::required(dialogue))).map(Blocked)
     }
 
     fn try_upgrade(
         self,
         stream: Self::Plain,
-        dialogue: Box<dyn Dialogue + Send>,
+        dialogue: impl Dialogue + Send,
     ) -> Result<Outcome<Self::Tls, Declined<Self::Plain>>, Error> {
         let outcome = block_on(self.0.try_upgrade(stream.0, Negotiation::opportunistic(dialogue)))?;
         Ok(match outcome {

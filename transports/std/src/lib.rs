@@ -113,6 +113,9 @@ impl Upgrader {
 
     /// Upgrades `stream`, or fails and closes it.
     ///
+    /// If the negotiation borrows its dialogue, that has what the client needs after TLS: its
+    /// [`findings`](Dialogue::findings).
+    ///
     /// # Errors
     /// Every variant of [`Error`] but those of [`connect`](Self::connect).
     pub fn upgrade<S: Stream, D: Dialogue>(

@@ -36,14 +36,14 @@ impl Transport for Blocking {
         self.0.connect_to(addresses)
     }
 
-    fn upgrade(self, stream: TcpStream, dialogue: Box<dyn Dialogue + Send>) -> Result<Self::Tls, Error> {
+    fn upgrade(self, stream: TcpStream, dialogue: impl Dialogue + Send) -> Result<Self::Tls, Error> {
         self.0.upgrade(stream, Negotiation::required(dialogue))
     }
 
     fn try_upgrade(
         self,
         stream: TcpStream,
-        dialogue: Box<dyn Dialogue + Send>,
+        dialogue: impl Dialogue + Send,
     ) -> Result<Outcome<Self::Tls, Declined<TcpStream>>, Error> {
         self.0.try_upgrade(stream, Negotiation::opportunistic(dialogue))
     }
