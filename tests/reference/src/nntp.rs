@@ -58,13 +58,7 @@ fn response(talk: &mut Talk<'_>, lists: bool) -> Result<(u16, Vec<Vec<u8>>), End
     if !matches!(separator, None | Some(b' ')) {
         return Err(End::Unexpected);
     }
-    let mut list = Vec::new();
-    while lists && code == 101 {
-        match talk.line()? {
-            end if end == b"." => break,
-            capability => list.push(capability),
-        }
-    }
+    let list = if lists && code == 101 { talk.list()? } else { Vec::new() };
     let plain = is_plain(&line) && list.iter().all(|capability| is_plain(capability));
     if plain { Ok((code, list)) } else { Err(End::Unexpected) }
 }

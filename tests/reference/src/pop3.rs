@@ -45,13 +45,7 @@ fn reply(talk: &mut Talk<'_>, lists: bool) -> Result<Result<Vec<Vec<u8>>, bool>,
     if word(&line).0 != b"+OK" {
         return Err(End::Unexpected);
     }
-    let mut list = Vec::new();
-    while lists {
-        match talk.line()? {
-            end if end == b"." => break,
-            capability => list.push(capability),
-        }
-    }
+    let list = if lists { talk.list()? } else { Vec::new() };
     if is_plain(&line) && list.iter().all(|capability| is_plain(capability)) {
         Ok(Ok(list))
     } else {

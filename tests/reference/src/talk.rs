@@ -120,6 +120,18 @@ impl<'a> Talk<'a> {
         Ok(line)
     }
 
+    /// Hears lines up to one of a period, which is left out.
+    pub(crate) fn list(&mut self) -> Result<Vec<Vec<u8>>, End> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line == b"." {
+                return Ok(lines);
+            }
+            lines.push(line);
+        }
+    }
+
     /// Hears a line that goes on behind each literal, `{n}` or `{n+}`, that its parts end in.
     pub(crate) fn long_line(&mut self) -> Result<Vec<Piece>, End> {
         let mut pieces = Vec::new();

@@ -161,9 +161,9 @@ impl Xml<'_, '_> {
         if namespace != STREAMS || name != "stream" {
             return Err(End::Unexpected);
         }
-        let version = attributes
-            .iter()
-            .find(|((namespace, name), version)| *namespace == "" && name.as_str() == "version" && is_modern(version));
+        let version = attributes.iter().find(|((namespace, name), version)| {
+            namespace.is_none() && name.as_str() == "version" && is_modern(version)
+        });
         if version.is_none() {
             // `<stream:stream/>` ends what it begins.
             let ended = matches!(self.parser.parse(&mut &[][..], false), Ok(Some(Event::EndElement(_))));
