@@ -219,10 +219,11 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
     /// it is called what it is.
     fn refuse_early(&mut self, input: &[u8]) -> Result<(), Error> {
         let is_line = self.dialogue.frame(&[], Part::Nothing) == Frame::Line;
+        // The CR may have come before.
+        let input = if self.is_early { input } else { input.strip_prefix(b"\r").unwrap_or(input) };
         match input {
-            // The CR may have come before.
-            [b'\n', ..] | [b'\r', b'\n', ..] if is_line => Err(self.fail(Error::unexpected(b""))),
-            [b'\r'] if is_line && !self.is_early => {
+            [b'\n', ..] if is_line => Err(self.fail(Error::unexpected(b""))),
+            [] if is_line => {
                 self.is_early = true;
                 Ok(())
             }

@@ -1,6 +1,6 @@
 //! The core and the reference agree on servers that are well, a little off, and spliced from several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -169,6 +169,39 @@ fn the_core_and_the_reference_agree_on_servers_that_are_a_little_off() {
             "{protocol}: {tally:?}"
         );
     }
+}
+
+#[test]
+fn the_core_and_the_reference_agree_on_what_comes_ahead_of_a_request() {
+    let mut compared = 0;
+    for protocol in Protocol::all() {
+        let transcripts = Transcript::all(protocol);
+        let lines = transcripts
+            .iter()
+            .flat_map(Transcript::server)
+            .flat_map(|turn| turn.split_inclusive(|byte| *byte == b'\n'));
+        let noise = [&b"\r"[..], b"\n", b"\r\n", b"\r\r\n", b" ", b"\r<"];
+        let pieces: BTreeSet<&[u8]> = lines.map(|line| &line[..line.len().min(60)]).chain(noise).collect();
+        for transcript in transcripts.iter().filter(|transcript| transcript.outcome == "upgraded") {
+            let turns: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
+            for (number, piece) in (0..turns.len()).flat_map(|number| pieces.iter().map(move |piece| (number, piece))) {
+                // Its first byte, half or all of it comes before the request, and the rest behind that.
+                for at in BTreeSet::from([1, piece.len().div_ceil(2), piece.len()]) {
+                    let (early, late) = piece.split_at(at);
+                    let mut turns = turns.clone();
+                    turns[number].extend(early);
+                    if let Some(next) = turns.get_mut(number + 1) {
+                        next.splice(..0, late.iter().copied());
+                    }
+                    compare(protocol, transcript.identity(), &turns, &[usize::MAX]);
+                    compare(protocol, transcript.identity(), &turns, &[1 + at % 5]);
+                    compared += 2;
+                }
+            }
+        }
+    }
+    println!("{compared} comparisons");
+    assert!(compared > 50_000);
 }
 
 /// Shows what a disagreement was about, once it is as short as can be.
