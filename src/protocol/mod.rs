@@ -38,6 +38,7 @@ mod telnet;
 pub(crate) mod text;
 mod unknown;
 mod vnc;
+#[cfg(feature = "xmpp")]
 mod xmpp;
 
 pub use acap::Acap;
@@ -69,6 +70,7 @@ pub use smtp::Smtp;
 pub use telnet::Telnet;
 pub use unknown::UnknownProtocol;
 pub use vnc::{Subtype, Vnc};
+#[cfg(feature = "xmpp")]
 pub use xmpp::Xmpp;
 
 pub(crate) use client::check;
@@ -83,6 +85,7 @@ macro_rules! protocols {
     ($(
         $(#[$doc:meta])*
         $variant:ident {
+            $(feature: $feature:literal,)?
             names: $names:expr,
             ports: $ports:expr,
             reference: $reference:expr,
@@ -106,10 +109,10 @@ macro_rules! protocols {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Protocol {
-            $($(#[$doc])* $variant,)*
+            $($(#[cfg(feature = $feature)])? $(#[$doc])* $variant,)*
         }
 
-        const TABLE: &[Row] = &[$(Row {
+        const TABLE: &[Row] = &[$($(#[cfg(feature = $feature)])? Row {
             protocol: Protocol::$variant,
             names: &$names,
             ports: &$ports,
@@ -125,7 +128,7 @@ macro_rules! protocols {
             /// [`InvalidName`] if a name of the client's has characters that must not get onto the wire.
             pub fn dialogue(self, client: &Client<'_>) -> Result<Box<dyn Dialogue + Send>, InvalidName> {
                 Ok(match self {
-                    $(Protocol::$variant => {
+                    $($(#[cfg(feature = $feature)])? Protocol::$variant => {
                         let $client = client;
                         Box::new($dialogue)
                     })*
@@ -174,6 +177,7 @@ protocols! {
     }
     /// XMPP from client to server: [`Xmpp::client`]
     Xmpp {
+        feature: "xmpp",
         names: ["xmpp", "xmpp-client", "jabber"],
         ports: [5222],
         reference: "RFC 6120 §5.4",
@@ -183,6 +187,7 @@ protocols! {
     }
     /// XMPP from server to server: [`Xmpp::server`]
     XmppServer {
+        feature: "xmpp",
         names: ["xmpp-server"],
         ports: [5269],
         reference: "RFC 6120 §5.4",
