@@ -7,11 +7,24 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::io;
+use std::time::Instant;
 
 use crate::Reason;
 
 pub use handshake::Handshake;
+
+/// How far away a deadline is that is none. The instants of some systems end soon behind it.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The instant `timeout` from now.
+///
+/// A timeout too long for the clock, such as [`Duration::MAX`], means that there is no deadline: the instant is 30 years away.
+pub fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + FAR)
+}
 
 /// A connection that the server left in plaintext, ready for use.
 #[derive(Debug)]
@@ -80,10 +93,13 @@ impl Error {
         }
     }
 
-    /// What became of a stream that gave an error, for a transport: `stage` is as for [`stage`](Self::stage).
+    /// Turns an error of a stream into an error of the upgrade, for a transport. `stage` is as for [`stage`](Self::stage).
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut) means the deadline, unless it comes from the operating system: then the
+    /// connection broke.
     pub fn during(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            io::ErrorKind::TimedOut => Error::Timeout { stage },
+            io::ErrorKind::TimedOut if source.raw_os_error().is_none() => Error::Timeout { stage },
             _ => source
                 .downcast()
                 .map(Error::Tls)

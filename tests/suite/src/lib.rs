@@ -3,6 +3,8 @@
 //! A transport implements [`Transport`] for a type of its tests, and calls [`suite!`] with it.
 
 mod hostile;
+mod records;
+mod time;
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -14,10 +16,15 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
 use starttls::protocol::{Knobs, Mssql, Smtp, Start};
 use starttls::transport::{Declined, Error};
-use starttls::{Dialogue, Outcome, Protocol, Reason, Side};
+use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Protocol, Reason, Required, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
 
 pub use hostile::{a_bad_handshake_behind_a_good_go_ahead_is_an_error_of_tls, every_hostile_server_is_seen_through};
+pub use records::Flood;
+pub use time::{
+    LATE, a_server_that_floods_ends_at_the_deadline, frames_without_tls_have_an_end, no_deadline_is_no_deadline,
+    what_follows_the_handshake_does_not_delay_it,
+};
 
 /// Long enough for any machine, short enough for a test that hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,12 +50,16 @@ pub trait Transport: Sized {
     /// Connects by address.
     fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Self::Plain, Error>;
     /// Upgrades under [`Required`](starttls::Required).
-    fn upgrade(self, stream: Self::Plain, dialogue: Box<dyn Dialogue + Send>) -> Result<Self::Tls, Error>;
+    fn upgrade(
+        self,
+        stream: Self::Plain,
+        negotiation: Negotiation<Box<dyn Dialogue + Send>, Required>,
+    ) -> Result<Self::Tls, Error>;
     /// Upgrades under [`Opportunistic`](starttls::Opportunistic).
     fn try_upgrade(
         self,
         stream: Self::Plain,
-        dialogue: Box<dyn Dialogue + Send>,
+        negotiation: Negotiation<Box<dyn Dialogue + Send>, Opportunistic>,
     ) -> Result<Outcome<Self::Tls, Declined<Self::Plain>>, Error>;
     /// Says close_notify.
     fn close(stream: &mut Self::Tls) -> io::Result<()>;
@@ -91,7 +102,7 @@ fn required<T: Transport>(
 ) -> Result<T::Tls, Error> {
     let upgrader = T::of(authority, timeout);
     let stream = upgrader.connect_to(&[server.address()])?;
-    upgrader.upgrade(stream, dialogue)
+    upgrader.upgrade(stream, Negotiation::required(dialogue))
 }
 
 fn smtp() -> Box<dyn Dialogue + Send> {
@@ -119,6 +130,10 @@ macro_rules! suite {
             every_hostile_server_is_seen_through
             a_server_that_hangs_up_is_told_from_one_that_declines
             the_deadline_holds_against_silence_and_drip
+            a_server_that_floods_ends_at_the_deadline
+            frames_without_tls_have_an_end
+            what_follows_the_handshake_does_not_delay_it
+            no_deadline_is_no_deadline
             every_address_is_tried_in_turn
             a_host_is_resolved_or_the_reason_is_told
             time_that_is_up_is_up
@@ -172,7 +187,7 @@ pub fn the_tap_sees_every_plaintext_byte_and_no_other<T: Transport>() {
             }
         });
         let stream = upgrader.connect_to(&[server.address()]).expect(name);
-        upgrader.upgrade(stream, dialogue(protocol, &transcript)).expect(name);
+        upgrader.upgrade(stream, Negotiation::required(dialogue(protocol, &transcript))).expect(name);
         assert_eq!(*seen.lock().expect("not poisoned"), transcript.turns, "{name}");
     }
 }
@@ -190,7 +205,7 @@ pub fn a_declined_stream_comes_back_usable<T: Transport>() {
     .expect("a free port");
     let upgrader = T::of(&authority, PATIENCE);
     let stream = upgrader.connect_to(&[server.address()]).expect("it listens");
-    let outcome = upgrader.try_upgrade(stream, smtp()).expect("it declines");
+    let outcome = upgrader.try_upgrade(stream, Negotiation::opportunistic(smtp())).expect("it declines");
     let Outcome::Declined(Declined { mut stream, reason, advertised }) = outcome else { panic!("no TLS here") };
     assert_eq!((reason, advertised), (Reason::NotAdvertised, Some(false)));
     stream.write_all(b"NOOP\r\n").expect("it is open");
@@ -210,11 +225,13 @@ pub fn a_refused_command_is_repeated_on_the_same_connection<T: Transport>() {
     .expect("a free port");
     let first = T::of(&authority, PATIENCE);
     let stream = first.connect_to(&[server.address()]).expect("it listens");
-    let outcome = first.try_upgrade(stream, smtp()).expect("it declines");
+    let outcome = first.try_upgrade(stream, Negotiation::opportunistic(smtp())).expect("it declines");
     let Outcome::Declined(Declined { stream, reason: Reason::Refused(reply), .. }) = outcome else { panic!("refused") };
     assert!(reply.temporary, "{reply}");
 
-    T::of(&authority, PATIENCE).upgrade(stream, at_command()).expect("the second time it agrees");
+    T::of(&authority, PATIENCE)
+        .upgrade(stream, Negotiation::required(at_command()))
+        .expect("the second time it agrees");
 }
 
 /// A failed stream is closed.

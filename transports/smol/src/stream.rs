@@ -13,6 +13,9 @@ use smol::io::{AsyncRead, AsyncWrite};
 use starttls::Framing;
 use starttls::transport::Handshake;
 
+/// How many reads a task makes while its peer is always ready, before other tasks and its deadline get their turn.
+pub(crate) const TURNS: u32 = 4;
+
 /// A TLS stream whose handshake is complete.
 ///
 /// A read at the end of the stream gives `Ok(0)` if the server said close_notify, and
@@ -51,13 +54,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     pub(crate) async fn complete_handshake(&mut self, framing: Option<Framing>) -> io::Result<()> {
         let mut handshake = Handshake::new(framing);
         let Self { connection, stream, .. } = self;
-        poll_fn(|cx| poll(handshake.complete(connection, &mut Blocking { stream, cx }))).await
+        poll_fn(|cx| poll(handshake.complete(connection, &mut Blocking::new(stream, cx)))).await
     }
 
     /// Sends what TLS has ready.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.connection.wants_write() {
-            ready!(poll(self.connection.write_tls(&mut Blocking { stream: &mut self.stream, cx })))?;
+            if ready!(poll(self.connection.write_tls(&mut Blocking::new(&mut self.stream, cx))))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -66,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        loop {
+        for _ in 0..TURNS {
             match this.connection.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read),
@@ -74,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
             if let Some(error) = &this.failure {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error.clone())));
             }
-            ready!(poll(this.connection.read_tls(&mut Blocking { stream: &mut this.stream, cx })))?;
+            ready!(poll(this.connection.read_tls(&mut Blocking::new(&mut this.stream, cx))))?;
             if let Err(error) = this.connection.process_new_packets() {
                 this.failure = Some(error);
                 // The alert is a courtesy: the error is the one that counts. Nothing else is sent from here, since the
@@ -82,6 +87,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
                 let _ = this.poll_send(cx);
             }
         }
+        // What came holds no data, and there may be no end of it.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -122,14 +130,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     }
 }
 
-/// An async stream as rustls wants it: one that is not ready says that it would block, and has the task woken.
+/// An async stream as rustls wants it: one that is not ready says that it would block, and has the task woken. So does one
+/// that was read from [`TURNS`] times, since others are to get their turn.
 struct Blocking<'a, 'b, S> {
     stream: &'a mut S,
     cx: &'a mut Context<'b>,
+    reads: u32,
+}
+
+impl<'a, 'b, S> Blocking<'a, 'b, S> {
+    fn new(stream: &'a mut S, cx: &'a mut Context<'b>) -> Self {
+        Self { stream, cx, reads: 0 }
+    }
 }
 
 impl<S: AsyncRead + Unpin> Read for Blocking<'_, '_, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.reads == TURNS {
+            self.cx.waker().wake_by_ref();
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.reads += 1;
         block(Pin::new(&mut *self.stream).poll_read(self.cx, buffer))
     }
 }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use starttls::transport::Handshake;
+use starttls::transport::{Handshake, deadline};
 use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
 
 pub use starttls::transport::{Declined, Error};
@@ -48,11 +48,11 @@ pub struct Upgrader {
 type Tap = Box<dyn FnMut(Side, &[u8]) + Send>;
 
 impl Upgrader {
-    /// Sets the clock: everything that follows has to be done within `timeout`.
+    /// Starts the clock: everything that follows has to be done within `timeout`. [`Duration::MAX`] means no deadline.
     ///
     /// `server_name` is the name that the certificate must hold, whatever the address connected to.
     pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
-        Self { config, server_name, deadline: Instant::now() + timeout, tap: None }
+        Self { config, server_name, deadline: deadline(timeout), tap: None }
     }
 
     /// Shows `tap` every plaintext byte, as it is sent and received.
