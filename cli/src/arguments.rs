@@ -60,6 +60,8 @@ Exit codes:
   3    bad arguments, or the targets could not be read, or the results not be written
   130  interrupted: what has ended is written (143 by SIGTERM)
 
+Names are looked up in /etc/hosts, and then by the DNS servers of /etc/resolv.conf or --resolver, as fully qualified names.
+
 The part K of N that a target belongs to is told by its text, as it stands in the results: K - 1 is the first 8 bytes of
 the text's SHA-256, as a big-endian number, modulo N.";
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
+use smol::future;
 use smol::io::AsyncWriteExt;
 use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
@@ -90,6 +91,12 @@ impl Checker {
         Ok(hosts.iter().map(|host| Target::at(host, target.port, Protocol::Smtp, false)).collect())
     }
 
+    /// Prepares for many checks at once: names are resolved without a thread for each, where the system has the files for it.
+    pub fn for_many(self) -> Self {
+        let resolver = self.resolver.or_else(|| Resolver::system().ok());
+        Self { resolver, ..self }
+    }
+
     /// Makes every check go on after TLS: it greets again, and does what the arguments say.
     pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
         let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
@@ -113,8 +120,8 @@ impl Checker {
                 // Boxed, since a scan has thousands of these futures that do not come to it.
                 Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
-            // A farewell, for the server's log: there is nothing left that could fail.
-            let _ = tls.close().await;
+            // A farewell, for the server's log. A server that does not read is not waited for.
+            let _ = future::poll_once(tls.close()).await;
             if self.active && !target.implicit {
                 Box::pin(active::run::<S>(self, target, deadline, &mut report)).await;
             }

@@ -51,7 +51,7 @@ const TURN: usize = 4;
 /// # Errors
 /// In words, if it cannot begin.
 pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
-    let checker = Checker::new(&arguments.client).map_err(|error| error.message())?;
+    let checker = Checker::new(&arguments.client).map_err(|error| error.message())?.for_many();
     let input = Input::new(arguments).map_err(|error| Error::Config(error).message())?;
     let name = |path: &Path| Escaped(path.as_os_str().as_encoded_bytes()).to_string();
     let file = name(arguments.file.as_deref().unwrap_or(Path::new("-")));

@@ -58,6 +58,8 @@ impl<'a, S: Socket> Conversation<'a, S> {
                     self.ahead.extend(&chunk[..length]);
                 }
             }
+            // A server that says a byte at a time must not keep other checks waiting.
+            future::yield_now().await;
         }
     }
 
@@ -107,6 +109,9 @@ fn ends_answer(line: &[u8]) -> bool {
 }
 
 async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    if Instant::now() >= deadline {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
     let late = async {
         Timer::at(deadline).await;
         Err(io::ErrorKind::TimedOut.into())
