@@ -4,6 +4,7 @@
 //! and cannot adopt the one that an [`Upgrade`](starttls::Upgrade) turns into, so the typed hand-off would be lost.
 
 use std::future::poll_fn;
+use std::io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,17 +21,25 @@ pub(crate) const TURNS: u32 = 4;
 ///
 /// A read at the end of the stream gives `Ok(0)` if the server said close_notify, and
 /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream was cut off. Closing says close_notify, and leaves the
-/// other direction open: what the server still has to say can be read.
+/// other direction open: what the server still has to say can be read. It succeeds if the server has closed already.
 ///
 /// What was written is on its way when [`flush`](AsyncWrite::poll_flush) is done.
 #[derive(Debug)]
 pub struct TlsStream<S> {
     connection: ClientConnection,
     stream: S,
-    /// Whether close_notify was said, and whether the stream below is closed behind it.
-    closed: [bool; 2],
+    closing: Closing,
     /// Why nothing more can be read, once what came before it has been.
     failure: Option<rustls::Error>,
+}
+
+/// How far closing has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Closing {
+    Open,
+    /// close_notify is on its way.
+    Notified,
+    Closed,
 }
 
 impl<S> TlsStream<S> {
@@ -47,7 +56,7 @@ impl<S> TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     pub(crate) fn new(connection: ClientConnection, stream: S) -> Self {
-        Self { connection, stream, closed: [false; 2], failure: None }
+        Self { connection, stream, closing: Closing::Open, failure: None }
     }
 
     /// Takes itself by reference, since a future keeps a copy of all that it moves: so it stays small.
@@ -65,6 +74,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends close_notify, and closes the stream below.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Pin::new(&mut self.stream).poll_close(cx)
     }
 }
 
@@ -113,19 +129,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let [said, done] = this.closed;
-        if done {
-            // The socket below would complain if the peer has closed as well.
-            return Poll::Ready(Ok(()));
-        }
-        if !said {
+        if this.closing == Closing::Open {
+            // What was written before has to arrive, or the error is told.
+            ready!(this.poll_send(cx))?;
             this.connection.send_close_notify();
-            this.closed[0] = true;
+            this.closing = Closing::Notified;
         }
-        ready!(this.poll_send(cx))?;
-        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        ready!(Pin::new(&mut this.stream).poll_close(cx))?;
-        this.closed[1] = true;
+        if this.closing == Closing::Notified {
+            match ready!(this.poll_farewell(cx)) {
+                // A peer that has left needs no farewell.
+                Err(error) if matches!(error.kind(), NotConnected | BrokenPipe | ConnectionReset) => {}
+                said => said?,
+            }
+            this.closing = Closing::Closed;
+        }
         Poll::Ready(Ok(()))
     }
 }
