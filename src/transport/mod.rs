@@ -26,6 +26,20 @@ pub fn deadline(timeout: Duration) -> Instant {
     now.checked_add(timeout).unwrap_or_else(|| now + FAR)
 }
 
+/// How long an attempt to connect may take before the next address is tried as well (RFC 8305 §5).
+pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// The order in which to try `addresses` (RFC 8305 §4): the families take turns, IPv6 first.
+pub fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let (mut v6, mut v4): (Vec<_>, Vec<_>) = addresses.iter().rev().copied().partition(|address| address.is_ipv6());
+    let mut order = Vec::new();
+    while !(v6.is_empty() && v4.is_empty()) {
+        order.extend(v6.pop());
+        order.extend(v4.pop());
+    }
+    order
+}
+
 /// A connection that the server left in plaintext, ready for use.
 #[derive(Debug)]
 pub struct Declined<S> {

@@ -22,8 +22,8 @@ use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
 pub use hostile::{a_bad_handshake_behind_a_good_go_ahead_is_an_error_of_tls, every_hostile_server_is_seen_through};
 pub use records::Flood;
 pub use time::{
-    LATE, a_server_that_floods_ends_at_the_deadline, frames_without_tls_have_an_end, no_deadline_is_no_deadline,
-    what_follows_the_handshake_does_not_delay_it,
+    LATE, a_server_that_floods_ends_at_the_deadline, an_address_that_does_not_answer_is_not_waited_for,
+    frames_without_tls_have_an_end, no_deadline_is_no_deadline, what_follows_the_handshake_does_not_delay_it,
 };
 
 /// Long enough for any machine, short enough for a test that hangs.
@@ -135,6 +135,7 @@ macro_rules! suite {
             what_follows_the_handshake_does_not_delay_it
             no_deadline_is_no_deadline
             every_address_is_tried_in_turn
+            an_address_that_does_not_answer_is_not_waited_for
             a_host_is_resolved_or_the_reason_is_told
             time_that_is_up_is_up
             a_frame_that_is_none_is_an_error

@@ -1,14 +1,14 @@
 //! The deadline, against servers that always have something to say.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starttls::protocol::{Mssql, Pop3};
-use starttls::transport::Error;
+use starttls::transport::{ATTEMPT_DELAY, Error};
 use starttls::{Limit, Limits, Negotiation, Protocol};
-use starttls_replay::{Authority, Flaw, Server};
+use starttls_replay::{Authority, Flaw, Server, play};
 
 use crate::{Flood, PATIENCE, SHORT, Transport, replay, required, smtp, usual};
 
@@ -83,5 +83,45 @@ pub fn no_deadline_is_no_deadline<T: Transport>() {
         let upgrader = T::of(&authority, timeout);
         let stream = upgrader.connect("localhost", server.address().port()).expect("it listens");
         upgrader.upgrade(stream, Negotiation::required(smtp())).expect("it upgrades");
+    }
+}
+
+/// An address that does not answer, since nobody takes the connections that wait there.
+struct Hole {
+    _listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+    address: SocketAddr,
+}
+
+impl Hole {
+    fn at(host: IpAddr) -> Self {
+        let listener = TcpListener::bind((host, 0)).expect("a free port");
+        rustix::net::listen(&listener, 0).expect("it listens");
+        let address = listener.local_addr().expect("an address");
+        let wait = || TcpStream::connect_timeout(&address, SHORT).ok();
+        Self { _waiting: std::iter::from_fn(wait).collect(), _listener: listener, address }
+    }
+}
+
+/// An address that does not answer is not waited for.
+pub fn an_address_that_does_not_answer_is_not_waited_for<T: Transport>() {
+    let authority = Authority::default();
+    let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
+    for (hole, host, most) in [(v6, v4, ATTEMPT_DELAY + LATE), (v4, v6, LATE)] {
+        let hole = Hole::at(hole);
+        let (transcript, config) = (usual(Protocol::Smtp), authority.server_config(Flaw::None));
+        let server = Server::start_at((host, 0).into(), move |stream| play(stream, &transcript, config.clone()));
+        let server = server.expect("a free port");
+        let start = Instant::now();
+        let upgrader = T::of(&authority, PATIENCE);
+        let stream = upgrader.connect_to(&[hole.address, server.address()]).expect("the other answers");
+        assert_eq!(T::peer(&stream), server.address());
+        let elapsed = start.elapsed();
+        println!("{elapsed:?} with a hole at {}", hole.address);
+        assert!(elapsed < most, "{elapsed:?} with a hole at {}", hole.address);
+        upgrader.upgrade(stream, Negotiation::required(smtp())).expect("it upgrades");
+
+        let error = T::of(&authority, SHORT).connect_to(&[hole.address, hole.address]).expect_err("nobody answers");
+        assert!(matches!(error, Error::Timeout { stage: "connect" }), "{error:?}");
     }
 }

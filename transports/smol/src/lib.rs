@@ -25,10 +25,12 @@
 
 mod stream;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -40,7 +42,7 @@ use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use smol::net::TcpStream;
 use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
 
-use starttls::transport::deadline;
+use starttls::transport::{ATTEMPT_DELAY, deadline, interleaved};
 pub use starttls::transport::{Declined, Error};
 use stream::TURNS;
 pub use stream::TlsStream;
@@ -100,33 +102,40 @@ impl Upgrader {
         self.within("resolve", resolved).await?.map_err(failed)
     }
 
-    /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
+    /// Connects to the first of the addresses that answers (RFC 8305): IPv6 and IPv4 take turns, and while one does not answer
+    /// the next is tried 250 ms later.
     ///
     /// # Errors
     /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
     pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-        let mut failures = Vec::new();
-        for (left, &address) in (0..addresses.len()).rev().zip(addresses) {
-            let late = async {
-                if left > 0 {
-                    Timer::after(self.deadline.saturating_duration_since(Instant::now()) / (left + 1) as u32).await;
-                    return Err(io::ErrorKind::TimedOut.into());
+        let mut waiting = interleaved(addresses).into_iter();
+        let (mut running, mut failures) = (Vec::<(_, Attempt)>::new(), Vec::new());
+        loop {
+            if let Some(address) = waiting.next() {
+                running.push((address, Box::pin(TcpStream::connect(address))));
+            } else if running.is_empty() {
+                self.in_time("connect")?;
+                return Err(Error::Connect { failures });
+            }
+            let next = async {
+                if waiting.len() == 0 {
+                    return future::pending().await;
                 }
-                // The last has all the time that there is.
-                future::pending().await
+                Timer::after(ATTEMPT_DELAY).await;
+                None
             };
-            let connected = async { Ok(future::or(TcpStream::connect(address), late).await) };
-            match self.within("connect", connected).await? {
-                Ok(stream) => {
+            let ended = future::or(async { Some(first_ended(&mut running).await) }, next);
+            match self.within("connect", async { Ok(ended.await) }).await? {
+                Some((_, Ok(stream))) => {
                     // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
                     stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
                     return Ok(stream);
                 }
-                Err(error) => failures.push((address, error)),
+                Some((address, Err(error))) => failures.push((address, error)),
+                // It is time for the next.
+                None => {}
             }
         }
-        self.in_time("connect")?;
-        Err(Error::Connect { failures })
     }
 
     /// Upgrades `stream`, or fails and closes it.
@@ -238,6 +247,22 @@ impl Upgrader {
             tap(side, bytes);
         }
     }
+}
+
+/// An attempt to connect.
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+/// Waits until one of the attempts ends.
+async fn first_ended(attempts: &mut Vec<(SocketAddr, Attempt)>) -> (SocketAddr, io::Result<TcpStream>) {
+    poll_fn(|cx| {
+        for number in 0..attempts.len() {
+            if let Poll::Ready(ended) = attempts[number].1.as_mut().poll(cx) {
+                return Poll::Ready((attempts.remove(number).0, ended));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
