@@ -1,6 +1,7 @@
 //! What the transports have in common: the handshake, and how an upgrade may end otherwise than in TLS.
 
 mod handshake;
+mod race;
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use crate::Reason;
 
 pub use handshake::Handshake;
+pub use race::{ATTEMPT_DELAY, interleaved, race};
 
 /// How far away a deadline is that is none. The instants of some systems end soon behind it.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
@@ -24,20 +26,6 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 pub fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or_else(|| now + FAR)
-}
-
-/// How long an attempt to connect may take before the next address is tried as well (RFC 8305 §5).
-pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-
-/// The order in which to try `addresses` (RFC 8305 §4): the families take turns, IPv6 first.
-pub fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let (mut v6, mut v4): (Vec<_>, Vec<_>) = addresses.iter().rev().copied().partition(|address| address.is_ipv6());
-    let mut order = Vec::new();
-    while !(v6.is_empty() && v4.is_empty()) {
-        order.extend(v6.pop());
-        order.extend(v4.pop());
-    }
-    order
 }
 
 /// A connection that the server left in plaintext, ready for use.

@@ -18,19 +18,17 @@
 //! Nothing is spawned and no thread is started, but for the resolution of names, which blocks. Dropping a future at any
 //! point closes its connection and leaves nothing behind. The timers are those of async-io, which work under any executor.
 //!
-//! Under tokio, wrap its socket with `compat` of `tokio-util`, and the [`TlsStream`] again: `examples/tokio.rs` does.
+//! For tokio there is `starttls-tokio`.
 //!
 //! Thousands of upgrades can go on in one thread: `examples/load.rs` measures what each takes. Each needs a descriptor, and
 //! most systems allow a process 1,024 of them until the limit is raised; the example says how.
 
 mod stream;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -42,7 +40,7 @@ use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use smol::net::TcpStream;
 use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
 
-use starttls::transport::{ATTEMPT_DELAY, deadline, interleaved};
+use starttls::transport::{ATTEMPT_DELAY, deadline, race};
 pub use starttls::transport::{Declined, Error};
 use stream::TURNS;
 pub use stream::TlsStream;
@@ -108,34 +106,11 @@ impl Upgrader {
     /// # Errors
     /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
     pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-        let mut waiting = interleaved(addresses).into_iter();
-        let (mut running, mut failures) = (Vec::<(_, Attempt)>::new(), Vec::new());
-        loop {
-            if let Some(address) = waiting.next() {
-                running.push((address, Box::pin(TcpStream::connect(address))));
-            } else if running.is_empty() {
-                self.in_time("connect")?;
-                return Err(Error::Connect { failures });
-            }
-            let next = async {
-                if waiting.len() == 0 {
-                    return future::pending().await;
-                }
-                Timer::after(ATTEMPT_DELAY).await;
-                None
-            };
-            let ended = future::or(async { Some(first_ended(&mut running).await) }, next);
-            match self.within("connect", async { Ok(ended.await) }).await? {
-                Some((_, Ok(stream))) => {
-                    // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
-                    stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
-                    return Ok(stream);
-                }
-                Some((address, Err(error))) => failures.push((address, error)),
-                // It is time for the next.
-                None => {}
-            }
-        }
+        let first = race(addresses, TcpStream::connect, || async { Timer::after(ATTEMPT_DELAY).await });
+        let stream = self.within("connect", async { Ok(first.await) }).await??;
+        // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
+        stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
+        Ok(stream)
     }
 
     /// Upgrades `stream`, or fails and closes it.
@@ -247,22 +222,6 @@ impl Upgrader {
             tap(side, bytes);
         }
     }
-}
-
-/// An attempt to connect.
-type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
-
-/// Waits until one of the attempts ends.
-async fn first_ended(attempts: &mut Vec<(SocketAddr, Attempt)>) -> (SocketAddr, io::Result<TcpStream>) {
-    poll_fn(|cx| {
-        for number in 0..attempts.len() {
-            if let Poll::Ready(ended) = attempts[number].1.as_mut().poll(cx) {
-                return Poll::Ready((attempts.remove(number).0, ended));
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 fn finish<D: Dialogue, P: Policy>(negotiation: Negotiation<D, P>) -> Result<P::Outcome, Error> {
