@@ -215,6 +215,7 @@ fn of_what_a_server_says_behind_a_secret_only_the_status_is_shown() {
         (Protocol::Imap, IMAP, &["S2 NO [SESAME?>?>~571] ECHO\r\n"], false, "NO"),
         (Protocol::Imap, IMAP, &["S2 BAD [ALERT ECHO] ECHO\r\n"], false, "BAD"),
         (Protocol::Imap, IMAP, &["S2 Sesame?>?>~571 ECHO\r\n"], false, "an unknown status"),
+        (Protocol::Imap, IMAP, &["OK ECHO\r\n"], false, "an unknown status"),
         (Protocol::Imap, IMAP, &["S2 OKAY ECHO\r\n"], false, "an unknown status"),
         (Protocol::Imap, IMAP, &["S2 OK [CAPABILITY ECHO] ECHO\r\nECHO\r\n"], true, "OK"),
         (Protocol::Imap, SASL, &["+ ECHO\r\n", "S2 NO [EXPIRED] ECHO\r\n"], false, "NO [EXPIRED]"),

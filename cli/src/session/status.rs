@@ -32,8 +32,11 @@ const ENHANCED_CODES: &[&str] = &[
     "5.7.10", "5.7.11", "5.7.12", "5.7.13", "5.7.14", "5.7.57", "5.7.139",
 ];
 
-/// The statuses of RFC 9051 §7.1, and the continuation of §7.6.
-const IMAP: &[&str] = &["OK", "NO", "BAD", "+"];
+/// The statuses of RFC 9051 §7.1.
+const IMAP: &[&str] = &["OK", "NO", "BAD"];
+
+/// RFC 9051 §7.6.
+const IMAP_UNTAGGED: &[&str] = &["+"];
 
 /// Those response codes of RFC 9051 §7.1, which has those of RFC 5530, that may answer a login, and have no arguments.
 const IMAP_CODES: &[&str] = &[
@@ -64,10 +67,8 @@ impl Status {
     pub fn of(protocol: Protocol, tag: &str, line: &[u8]) -> Self {
         let mut words = line.trim_ascii_end().split(|byte| *byte == b' ').peekable();
         let (statuses, codes) = match protocol {
-            Protocol::Imap => {
-                words.next_if_eq(&tag.as_bytes());
-                (IMAP, IMAP_CODES)
-            }
+            Protocol::Imap if words.next_if_eq(&tag.as_bytes()).is_some() => (IMAP, IMAP_CODES),
+            Protocol::Imap => (IMAP_UNTAGGED, IMAP_CODES),
             Protocol::Pop3 => (POP3, POP3_CODES),
             _ => (REPLY_CODES, ENHANCED_CODES),
         };
