@@ -30,7 +30,7 @@ use crate::arguments::ScanArguments;
 use crate::check::Checker;
 use crate::failure::Error;
 use crate::report::Report;
-use crate::{UNKNOWN, complain, exit};
+use crate::{SIGNALLED, UNKNOWN, complain, exit};
 use input::{Entry, Input, Source};
 use pace::{Hosts, Rate};
 use shard::Key;
@@ -39,8 +39,6 @@ use zgrab2::Grab;
 
 pub use shard::Shard;
 
-/// What a shell adds to the number of the signal that ended a program.
-const SIGNALLED: u8 = 128;
 /// How many targets are read at once, twice at most ahead of the checks, and how many results may wait to be passed on.
 const AHEAD: usize = 32;
 /// How many checks go on before it is looked which others can. With more, async-io has a thread of its own look meanwhile,
