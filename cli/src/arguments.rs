@@ -185,7 +185,9 @@ pub struct ScanArguments {
     /// How many connections to have with one host at once, at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub per_host: Option<u32>,
-    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on
+    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on. FILE is locked,
+    /// and must hold nothing but results of a scan in this layout. A last line that was cut off in the middle of a result
+    /// is removed; anything else is refused, and FILE is left as it is
     #[arg(long, value_name = "FILE")]
     pub resume: Option<PathBuf>,
     /// Take part K of N of the targets, for N machines that share a list

@@ -52,6 +52,8 @@ const WARNING: u8 = 1;
 const CRITICAL: u8 = 2;
 /// Could not tell.
 const UNKNOWN: u8 = 3;
+/// What a shell adds to the number of the signal that ended a program.
+const SIGNALLED: u8 = 128;
 
 fn main() -> ExitCode {
     match Arguments::try_parse() {

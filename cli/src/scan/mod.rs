@@ -1,9 +1,10 @@
 //! Many checks at once, in one thread. Another reads the targets, and a third writes the results, so that neither a slow
 //! source nor a slow reader of the results takes time from the checks.
 
-mod done;
 mod input;
 mod pace;
+mod resume;
+mod shard;
 mod tally;
 mod zgrab2;
 
@@ -29,17 +30,15 @@ use crate::arguments::ScanArguments;
 use crate::check::Checker;
 use crate::failure::Error;
 use crate::report::Report;
-use crate::{UNKNOWN, complain, exit};
-use done::Key;
+use crate::{SIGNALLED, UNKNOWN, complain, exit};
 use input::{Entry, Input, Source};
 use pace::{Hosts, Rate};
+use shard::Key;
 use tally::Tally;
 use zgrab2::Grab;
 
-pub use done::Shard;
+pub use shard::Shard;
 
-/// What a shell adds to the number of the signal that ended a program.
-const SIGNALLED: u8 = 128;
 /// How many targets are read at once, twice at most ahead of the checks, and how many results may wait to be passed on.
 const AHEAD: usize = 32;
 /// How many checks go on before it is looked which others can. With more, async-io has a thread of its own look meanwhile,
@@ -58,9 +57,12 @@ pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
     let unreadable = |error| format!("cannot read {file}: {error}");
     let source = input.open().map_err(unreadable)?;
     let (output, done): (Box<dyn Write + Send>, _) = match &arguments.resume {
-        None => (Box::new(io::stdout()), None),
+        None => {
+            resume::share_stdout()?;
+            (Box::new(io::stdout()), None)
+        }
         Some(path) => {
-            let resumed = done::resume(path);
+            let resumed = resume::open(path, arguments.zgrab2);
             let (file, done) = resumed.map_err(|error| format!("cannot resume {}: {error}", name(path)))?;
             (Box::new(file), Some(done))
         }

@@ -5,6 +5,7 @@ pub mod capabilities;
 mod conversation;
 mod login;
 mod prompt;
+mod status;
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
@@ -104,7 +105,7 @@ async fn log_in<S: Socket>(
             ("login-refused", format!("the server did not accept the login: {reply}"), advice)
         }
         Err(reason) => {
-            let advice = "put that right first: the password is sent in no other way";
+            let advice = "fix this first; the password is never sent otherwise";
             ("login-not-tried", format!("the password was not sent: {reason}"), advice)
         }
     };
