@@ -3,12 +3,16 @@
 use starttls::Side;
 
 use crate::arguments::TlsArguments;
+use crate::bounded::{and_more, text};
 use crate::certificate::Certificate;
 use crate::failure::ResultType;
 use crate::finding::{Finding, Severity};
 use crate::ocsp::Status;
 use crate::report::{Outcome, Report};
 use crate::verify::days;
+
+/// How many names of a certificate a message has.
+const NAMES: usize = 10;
 
 /// What a server is held to.
 pub struct Expected {
@@ -37,7 +41,10 @@ pub fn of(report: &Report, expected: &Expected) -> Vec<Finding> {
         findings.extend(weak_signature(number, certificate));
     }
     findings.extend(chain_order(report.certificates()));
-    findings.extend(root_sent(report.certificates()));
+    match report.certificates_omitted() {
+        0 => findings.extend(root_sent(report.certificates())),
+        omitted => findings.push(long_chain(report.certificates().len(), omitted)),
+    }
     findings
 }
 
@@ -105,7 +112,12 @@ fn name_mismatch(report: &Report) -> Option<Finding> {
         id: "name-mismatch",
         message: match &own.names[..] {
             [] => format!("the certificate holds no name, so not {} either", report.server_name),
-            names => format!("the certificate is not for {}, but for {}", report.server_name, names.join(", ")),
+            names => {
+                let shown = &names[..names.len().min(NAMES)];
+                let more = and_more(names.len() - shown.len() + own.names_omitted);
+                let (name, names) = (text(report.server_name.as_bytes()), shown.join(", "));
+                format!("the certificate is not for {name}, but for {names}{more}")
+            }
         },
         advice: "get a certificate that holds the name, or give --server-name one that it holds",
     })
@@ -167,6 +179,19 @@ fn chain_order(chain: &[Certificate]) -> Option<Finding> {
         message: format!("certificate {number} is not that of the issuer of the one before it"),
         advice: "send the server's own certificate first, and behind each that of its issuer",
     })
+}
+
+/// There is more than anybody needs.
+fn long_chain(kept: usize, omitted: usize) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        id: "long-chain",
+        message: format!(
+            "the server sends {} certificates, of which only the first {kept} are looked at",
+            kept + omitted
+        ),
+        advice: "send the server's own certificate and its intermediates, and nothing else",
+    }
 }
 
 fn root_sent(chain: &[Certificate]) -> Option<Finding> {
