@@ -183,10 +183,11 @@ pub fn words(error: &Error) -> String {
             "no trusted authority has signed the certificate".to_owned()
         }
         Error::InvalidCertificate(CertificateError::BadSignature) => {
-            "the certificate names a trusted authority, which has not signed it: there are two of one name".to_owned()
+            "the certificate names a trusted authority that has not signed it: there may be two of the same name"
+                .to_owned()
         }
         Error::InvalidCertificate(error) if is_authority(error) => {
-            "the certificate is that of an authority, which no server may use; most likely it is self-signed".to_owned()
+            "the certificate is that of a certificate authority, which no server may use".to_owned()
         }
         Error::InvalidCertificate(CertificateError::Other(other)) if is_too_much(other) => {
             "the chain is too long or too entangled to be verified".to_owned()

@@ -55,7 +55,7 @@ pub async fn resume<S: Socket>(
             severity: Severity::Warning,
             id: "no-session",
             message: format!("the server does not go on after TLS: {error}"),
-            advice: "look into the server's log: most likely it does not know that its connection is in TLS",
+            advice: "look into the server's log",
         });
     }
     if let (Some(after), Some(upgrade)) = (&after, speech.upgrade)
