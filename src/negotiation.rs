@@ -11,7 +11,7 @@
 //! | Awaiting | the dialogue's error, a limit | Failed |
 //! | Sending | `poll_transmit` | Awaiting |
 //! | Parting | `poll_transmit` | Ended |
-//! | Sending, Parting, Ended | a byte | Failed |
+//! | Sending, Parting, Ended | a byte | Failed: injected, but for an empty line while Sending, and behind a refusal |
 //! | any | the end of the stream | Failed |
 //! | Failed | anything | Failed |
 
@@ -20,7 +20,7 @@ use core::slice;
 use bytes::Bytes;
 
 use crate::limits::Meter;
-use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Upgrade};
+use crate::{Dialogue, Error, Limits, Opportunistic, Policy, Required, Step, Text, Upgrade};
 
 /// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`].
 ///
@@ -192,7 +192,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
         while !input.is_empty() {
             let room = &input[..input.len().min(self.meter.room())];
             if room.is_empty() {
-                return Err(self.no_room());
+                return Err(self.no_room(input[0]));
             }
             let most = self.meter.lines_left();
             let (mut rest, mut left) = (room, most);
@@ -214,7 +214,7 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
     #[inline(always)]
     fn advance(&mut self, byte: u8) -> Result<(), Error> {
         if !self.meter.byte() {
-            return Err(self.no_room());
+            return Err(self.no_room(byte));
         }
         // Nearly every byte of a line.
         if self.dialogue.skim(slice::from_ref(&byte)) > 0 { Ok(()) } else { self.receive(byte) }
@@ -240,13 +240,16 @@ impl<D: Dialogue, P: Policy> Negotiation<D, P> {
 
     /// Why a byte has no room.
     #[cold]
-    fn no_room(&mut self) -> Error {
-        self.meter.close();
-        match &self.state {
-            State::Failed(error) => error.clone(),
-            State::Awaiting => self.fail(Error::Limit(self.meter.exceeded())),
-            _ => self.fail(Error::Injected),
-        }
+    fn no_room(&mut self, byte: u8) -> Error {
+        let error = match core::mem::replace(&mut self.state, State::Awaiting) {
+            State::Failed(error) => error,
+            State::Awaiting => Error::Limit(self.meter.exceeded()),
+            // An empty line decides nothing.
+            State::Sending(_) if matches!(byte, b'\r' | b'\n') => Error::Unexpected(Text::new(&[byte])),
+            State::Sending(_) | State::Parting(_) => Error::Injected,
+            State::Ended(outcome) => P::followed(outcome),
+        };
+        self.fail(error)
     }
 
     /// Enters the state that a step leads to from `Awaiting`.

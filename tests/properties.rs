@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use allocation_counter::measure;
 use proptest::prelude::*;
 use starttls::protocol::{Client, Knobs, Start};
-use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Policy, Protocol};
+use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Policy, Protocol, Text};
 use starttls_replay::{Transcript, Verdict, client, drive};
 
 /// Bytes that belong nowhere, or to several protocols.
@@ -180,8 +180,11 @@ proptest! {
     fn bytes_ahead_of_any_request_are_an_error((setup, mut turns) in upgrading(), early in piece(), turn in any::<prop::sample::Index>()) {
         prop_assume!(!early.is_empty());
         let turn = turn.index(turns.len());
+        // An empty line is no reply, but behind the go-ahead it is as bad as any.
+        let empty = matches!(early[0], b'\r' | b'\n') && turn + 1 < turns.len();
         turns[turn].extend(&early);
-        prop_assert_eq!(setup.drive(&whole(&turns)).end, Err(Error::Injected));
+        let expected = if empty { Error::Unexpected(Text::new(&early[..1])) } else { Error::Injected };
+        prop_assert_eq!(setup.drive(&whole(&turns)).end, Err(expected));
     }
 
     #[test]
@@ -254,6 +257,50 @@ fn upgrades() -> impl Iterator<Item = (Setup, Transcript)> {
         let setup = Setup { protocol, knobs: transcript.knobs, limits: Limits::default(), required: true };
         [setup, Setup { required: false, ..setup }].map(|setup| (setup, transcript.clone()))
     })
+}
+
+/// A *no* is a *no*, wherever it comes instead of something else, and with whatever other one behind it.
+#[test]
+fn a_refusal_in_place_of_any_reply_is_never_called_an_injection() {
+    let (mut tried, mut twice) = (0, 0);
+    // A client that insists does not wait for all that an old server has to say.
+    for (setup, transcript) in upgrades().filter(|(setup, _)| !setup.knobs.insist) {
+        let all = Transcript::all(setup.protocol);
+        let refuses =
+            |outcome: &str| outcome.starts_with("the server refused") || outcome.starts_with("the server ended");
+        let refusals = all.iter().filter(|transcript| refuses(&transcript.outcome));
+        // A line may stand anywhere, and what is no line in place of the reply that it is to.
+        let in_lines = LINES.contains(&setup.protocol) && setup.protocol != Protocol::Http;
+        let refusals = refusals.filter_map(|transcript| transcript.server().enumerate().last());
+        let refusals =
+            refusals.filter(|(_, turn)| !in_lines || turn.iter().filter(|byte| **byte == b'\n').count() == 1);
+        let refusals: BTreeSet<(usize, &[u8])> = refusals.collect();
+        let replies: Vec<&[u8]> = transcript.server().collect();
+        let places = (0..replies.len()).flat_map(|place| refusals.iter().map(move |refusal| (place, refusal)));
+        for (place, (_, refusal)) in places.filter(|(place, (own, _))| in_lines || place == own) {
+            let end = |behind: &[u8]| {
+                let said = [refusal, behind].concat();
+                let mut turns: Vec<Vec<&[u8]>> = replies[..place].iter().map(|reply| vec![*reply]).collect();
+                turns.push(said.chunks(1).collect());
+                let bytes = setup.drive(&turns);
+                turns[place] = vec![&said];
+                assert_eq!(setup.drive(&turns), bytes, "{}: {turns:?}", transcript.name);
+                bytes.end
+            };
+            let once = end(b"");
+            assert_ne!(once, Err(Error::Injected), "{} turn {place}: {refusal:?}", transcript.name);
+            tried += 1;
+            if once == Err(Error::Unfinished) {
+                continue;
+            }
+            for (_, behind) in &refusals {
+                assert_ne!(end(behind), Err(Error::Injected), "{} turn {place}: {refusal:?}", transcript.name);
+                twice += 1;
+            }
+        }
+    }
+    println!("{tried} refusals, and {twice} of two");
+    assert!(tried > 1000 && twice > 1000);
 }
 
 #[test]

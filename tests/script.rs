@@ -68,7 +68,9 @@ fn lines_are_matched_at_their_start_and_in_order() {
 fn lockstep_holds() {
     for behind in ["x", "FROB/1 ", "\r\n", "\x16\x03\x03"] {
         assert_eq!(end(SCRIPT, &["FROB/1 x\n", &[GO, behind].concat()]), Err(Error::Injected));
-        assert_eq!(end(SCRIPT, &[&["FROB/1 x\n", behind].concat()]), Err(Error::Injected));
+        // Ahead of a request an empty line is just not in its place.
+        let ahead = if behind == "\r\n" { unexpected("\r") } else { Error::Injected };
+        assert_eq!(end(SCRIPT, &[&["FROB/1 x\n", behind].concat()]), Err(ahead));
     }
     let mut negotiation = Negotiation::required(SCRIPT.parse::<Script>().unwrap());
     assert_eq!(negotiation.handle_eof(), Err(Error::Closed));

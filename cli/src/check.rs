@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
@@ -20,7 +20,7 @@ use crate::exposure::{self, Exposure};
 use crate::failure::Error;
 use crate::findings::{self, Expected};
 use crate::implicit::Implicit;
-use crate::report::{Cleartext, Outcome, Report, Tls};
+use crate::report::{Cleartext, Outcome, Recording, Report, Tls};
 use crate::session::active::{self, Test};
 use crate::session::capabilities::Speech;
 use crate::session::{self, Credentials};
@@ -184,12 +184,9 @@ impl Checker {
         }
         let recorder = Arc::new(self.trust.recorder(server_name));
         let config = self.trust.config(recorder.clone());
-        let (sender, chunks) = mpsc::channel();
+        let recording = Recording::default();
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
-            // The receiver lives as long as the upgrader.
-            let _ = sender.send((side, bytes.to_vec()));
-        });
+        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(recording.tap());
         let addresses = self.addresses(&upgrader, target, deadline).await?;
         let mut socket = S::connect(config.clone(), sni.clone(), &addresses, deadline).await?;
         let [peer, own] = socket.ends();
@@ -203,7 +200,7 @@ impl Checker {
         }
         let mut negotiation = Negotiation::required(dialogue);
         let negotiated = upgrader.negotiate(&mut socket, &mut negotiation).await;
-        report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+        report.cleartext = Cleartext::new(&negotiation, &recording);
         report.exposure = exposure::of_dialogue(target.protocol, &report.cleartext.dialogue, &name, &domain, own);
         if let Some(speech) = target.protocol.and_then(Speech::of) {
             session::look_at_offers(speech, report.address.is_some_and(|server| server.ip() == own), report);

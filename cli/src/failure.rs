@@ -5,8 +5,9 @@ use std::io;
 
 use rustls::CertificateError;
 use serde::Serialize;
-use starttls::{Escaped, Reason, transport};
+use starttls::{Reason, transport};
 
+use crate::bounded;
 use crate::report::Outcome;
 use crate::verify;
 
@@ -144,7 +145,7 @@ impl Error {
             Error::Upgrade(Upgrade::Tls(error)) if *error == NOT_ITS_KEY => {
                 "the server does not hold the key of its certificate".to_owned()
             }
-            Error::Verification(error) | Error::Upgrade(Upgrade::Tls(error)) => verify::words(error),
+            Error::Verification(error) | Error::Upgrade(Upgrade::Tls(error)) => return verify::words(error),
             Error::Upgrade(Upgrade::Timeout { stage: stage @ ("resolve" | "connect") }) => {
                 format!("cannot {stage} within the time allowed")
             }
@@ -155,7 +156,7 @@ impl Error {
             Error::Upgrade(Upgrade::Io { source, .. }) => format!("the connection broke: {source}"),
             Error::Upgrade(error) => error.to_string(),
         };
-        Escaped(message.as_bytes()).to_string()
+        bounded::text(message.as_bytes())
     }
 
     fn reply(&self) -> Option<String> {

@@ -1,8 +1,10 @@
 //! Checks the STARTTLS of a server, from the plaintext dialogue to the certificate.
 
 mod arguments;
+mod bounded;
 mod brief;
 mod certificate;
+mod chain;
 mod check;
 mod connect;
 mod demo;
@@ -17,6 +19,7 @@ mod implicit;
 mod ocsp;
 mod prometheus;
 mod protocols;
+mod rationed;
 mod remembered;
 mod report;
 mod scan;
@@ -166,7 +169,12 @@ fn print_reports(all: &[Report], shown: &[&Report], human: String, output: &Outp
         _ => human,
     };
     if output.show_certs {
-        text.extend(shown.iter().flat_map(|report| report.certificates()).map(Certificate::pem));
+        for report in shown {
+            text.extend(report.certificates().iter().map(Certificate::pem));
+            if report.certificates_omitted() > 0 {
+                text += &format!("({} more certificates are not shown)\n", report.certificates_omitted());
+            }
+        }
     }
     print(text.as_bytes())
 }

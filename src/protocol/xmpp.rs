@@ -57,6 +57,8 @@ pub struct Xmpp {
     said: Excerpt<128>,
     condition: &'static str,
     text: Excerpt<128>,
+    /// Whether the server speaks XMPP 1.0 or later.
+    modern: bool,
     required: bool,
     advertised: Option<bool>,
 }
@@ -120,6 +122,7 @@ impl Xmpp {
             said: Excerpt::new(),
             condition: "error",
             text: Excerpt::new(),
+            modern: false,
             required: false,
             advertised: None,
         }
@@ -168,8 +171,10 @@ impl Xmpp {
         }
         self.open = match (self.awaiting, self.depth, self.open, namespace.as_str(), name.as_str()) {
             (Awaiting::Features, 1, Open::Nothing, STREAMS, "stream") => {
-                // A server of before 1.0 sends no features (§4.7.5): there is nothing more to come.
-                if !attributes.iter().any(|((_, name), version)| name.as_str() == "version" && is_modern(version)) {
+                // A server of before 1.0 offers nothing (§4.7.5). But such a header may also be that of an error, which follows.
+                let mut attributes = attributes.iter();
+                self.modern = attributes.any(|((_, name), value)| name.as_str() == "version" && is_modern(value));
+                if !self.modern && self.knobs.insist {
                     self.open = Open::Stream;
                     return Ok(self.next());
                 }
@@ -177,7 +182,7 @@ impl Xmpp {
             }
             (_, 2, Open::Stream, STREAMS, "error") => Open::Error,
             (Awaiting::Features, 2, Open::Stream, STREAMS, "features") => Open::Features,
-            (Awaiting::Features, 3, Open::Features, TLS, "starttls") => {
+            (Awaiting::Features, 3, Open::Features, TLS, "starttls") if self.modern => {
                 self.advertised = Some(true);
                 Open::StartTls
             }

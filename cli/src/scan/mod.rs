@@ -29,6 +29,7 @@ use starttls::Escaped;
 use crate::arguments::ScanArguments;
 use crate::check::Checker;
 use crate::failure::Error;
+use crate::rationed::Rationed;
 use crate::report::Report;
 use crate::{SIGNALLED, UNKNOWN, complain, exit};
 use input::{Entry, Input, Source};
@@ -304,7 +305,7 @@ impl Scan {
                     rate.wait().await;
                 }
                 // Boxed, so that it has its memory only as long as it is at work.
-                Box::pin(self.checker.check::<TcpStream>(target)).await
+                Box::pin(self.checker.check::<Rationed<TcpStream>>(target)).await
             }
             Err(bad) => {
                 let mut report = Report::new(&bad.line, None);

@@ -47,7 +47,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     if !listed && !talk.client.knobs.insist {
         return Err(End::NotAdvertised);
     }
-    talk.say(REQUEST)
+    talk.part(REQUEST)
 }
 
 pub(crate) fn legal(_: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {

@@ -108,8 +108,18 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Says something, for which the server has to be silent.
+    /// Says something, for which the server has to be silent. An empty line is not in its place either, but no attack.
     pub(crate) fn say(&mut self, request: impl AsRef<[u8]>) -> Outcome {
+        match self.arrived.first() {
+            None => {}
+            Some(b'\r' | b'\n') => return Err(End::Unexpected),
+            Some(_) => {}
+        }
+        self.part(request)
+    }
+
+    /// Says what TLS is the answer to.
+    pub(crate) fn part(&mut self, request: impl AsRef<[u8]>) -> Outcome {
         if !self.arrived.is_empty() {
             return Err(End::Injected);
         }

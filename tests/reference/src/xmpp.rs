@@ -1,6 +1,6 @@
 //! XMPP: RFC 6120 §4.7, §4.9, §5.4, §11.1. The XML is read by the library that the core uses; what it means is not.
 //!
-//! - The server opens a stream. One whose version is not 1.0 or later offers nothing.
+//! - The server opens a stream. One whose version is not 1.0 or later offers nothing, whatever its features say.
 //! - Then come its features, which have `starttls` among them, or not.
 //! - `proceed`, empty, is yes, and `failure` ends the session, as the end of the stream does, and an error of it, by the name
 //!   of its condition.
@@ -122,8 +122,8 @@ impl Xml<'_, '_> {
         if namespace != STREAMS || name != "stream" {
             return Err(End::Unexpected);
         }
-        let version = attributes.iter().find(|((_, name), version)| name.as_str() == "version" && is_modern(version));
-        if version.is_none() {
+        let modern = attributes.iter().any(|((_, name), version)| name.as_str() == "version" && is_modern(version));
+        if !modern && self.talk.client.knobs.insist {
             // `<stream:stream/>` ends what it begins.
             let ended = matches!(self.parser.parse(&mut &[][..], false), Ok(Some(Event::EndElement(_))));
             return if ended { Err(End::closing("</stream>")) } else { Ok(false) };
@@ -134,7 +134,7 @@ impl Xml<'_, '_> {
         }
         let mut listed = false;
         while let Some((namespace, name)) = self.child(Text::Space)? {
-            listed |= namespace == TLS && name == "starttls";
+            listed |= modern && namespace == TLS && name == "starttls";
             self.skip()?;
         }
         Ok(listed)
