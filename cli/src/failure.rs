@@ -154,6 +154,7 @@ impl Error {
                 "the server closed the connection".to_owned()
             }
             Error::Upgrade(Upgrade::Io { source, .. }) => format!("the connection broke: {source}"),
+            Error::Upgrade(error @ Upgrade::Resolve { source, .. }) => format!("{error}: {source}"),
             Error::Upgrade(error) => error.to_string(),
         };
         bounded::text(message.as_bytes())

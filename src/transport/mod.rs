@@ -40,11 +40,14 @@ pub struct Declined<S> {
 }
 
 /// Why an upgrade over a socket failed.
+///
+/// `Display` says what failed, and [`source`](core::error::Error::source) why: an [`io::Error`], a [`rustls::Error`] or a
+/// [`crate::Error`]. Print the chain to show both.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The host has no address that can be found out.
-    #[error("cannot resolve {host}: {source}")]
+    #[error("cannot resolve {host}")]
     Resolve {
         /// As the caller gave it.
         host: String,
@@ -58,7 +61,7 @@ pub enum Error {
         failures: Vec<(SocketAddr, io::Error)>,
     },
     /// The dialogue before TLS failed.
-    #[error("{awaiting}: {source}")]
+    #[error("the negotiation failed at {awaiting}")]
     Negotiation {
         /// The reply that was awaited.
         awaiting: &'static str,
@@ -66,13 +69,13 @@ pub enum Error {
         source: crate::Error,
     },
     /// The deadline passed.
-    #[error("{stage}: the deadline passed")]
+    #[error("the deadline passed at {stage}")]
     Timeout {
         /// `resolve`, `connect`, the reply that was awaited, or `TLS`.
         stage: &'static str,
     },
     /// The connection broke.
-    #[error("{stage}: {source}")]
+    #[error("the connection failed at {stage}")]
     Io {
         /// As for [`Timeout`](Self::Timeout).
         stage: &'static str,
@@ -80,8 +83,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The TLS handshake failed, the certificate's verification included.
-    #[error("TLS: {0}")]
-    Tls(rustls::Error),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] rustls::Error),
 }
 
 impl Error {

@@ -6,6 +6,7 @@ mod hostile;
 mod records;
 mod time;
 
+use std::error::Error as _;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -138,6 +139,7 @@ macro_rules! suite {
             an_address_that_does_not_answer_is_not_waited_for
             a_host_is_resolved_or_the_reason_is_told
             time_that_is_up_is_up
+            errors_are_chains
             a_frame_that_is_none_is_an_error
             a_name_to_verify_holds_no_control_characters
         );
@@ -417,4 +419,50 @@ fn expect(stream: &mut impl Read, expected: &[u8]) -> io::Result<()> {
 fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("bound")
+}
+
+/// Each error of a chain is told once, and the chain ends in what was the reason.
+pub fn errors_are_chains<T: Transport>() {
+    let authority = Authority::default();
+    let chain = |error: &dyn std::error::Error| {
+        let mut chain = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(error) = next {
+            chain.push(error.to_string());
+            next = error.source();
+        }
+        chain
+    };
+    let assert = |error: Error, first: &str| -> Error {
+        let chain = chain(&error);
+        assert_eq!(chain.first().map(String::as_str), Some(first));
+        for (number, text) in chain.iter().enumerate() {
+            assert!(!chain[..number].iter().any(|before| before.contains(text.as_str())), "twice: {chain:?}");
+        }
+        error
+    };
+    let transcript = usual(Protocol::Smtp);
+    let error = T::of(&authority, PATIENCE).connect("no such host", 25).expect_err("not a name");
+    let error = assert(error, "cannot resolve no such host");
+    assert!(error.source().is_some_and(|source| source.is::<io::Error>()), "{error:?}");
+
+    let refusing = replay(&authority, &smtp_transcript("postfix-broken-key"), Flaw::None);
+    let error = required::<T>(&refusing, &authority, PATIENCE, smtp()).expect_err("refused");
+    let error = assert(error, "the negotiation failed at STARTTLS");
+    assert!(error.source().is_some_and(|source| source.is::<starttls::Error>()), "{error:?}");
+
+    let expired = replay(&authority, &transcript, Flaw::Expired);
+    let error = required::<T>(&expired, &authority, PATIENCE, smtp()).expect_err("expired");
+    let error = assert(error, "the TLS handshake failed");
+    assert!(error.source().is_some_and(|source| source.is::<rustls::Error>()), "{error:?}");
+
+    let reset = Server::start(|mut stream| {
+        stream.write_all(b"220 hi\r\n")?;
+        expect(&mut stream, b"EHLO client.example\r\n")?;
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).map_err(Into::into)
+    })
+    .expect("a free port");
+    let error = required::<T>(&reset, &authority, PATIENCE, smtp()).expect_err("reset");
+    let error = assert(error, "the connection failed at EHLO");
+    assert!(error.source().is_some_and(|source| source.is::<io::Error>()), "{error:?}");
 }
