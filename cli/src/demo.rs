@@ -8,6 +8,7 @@ use starttls::{Negotiation, Protocol};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use starttls_std::Upgrader;
 
+use crate::failure::chain;
 use crate::report::{Cleartext, Recording, Tls};
 use crate::table::{Layout, table, terminal};
 
@@ -39,7 +40,7 @@ pub fn run() -> Demo {
     for protocol in Protocol::all() {
         match upgrade(protocol, Transcript::usual(protocol)) {
             Ok(row) => demo.upgrades.push(row),
-            Err(error) => demo.failures.push(format!("{protocol}: {error}")),
+            Err(error) => demo.failures.push(format!("{protocol}: {}", chain(&*error))),
         }
     }
     demo
@@ -106,12 +107,12 @@ mod tests {
     #[test]
     fn a_failed_upgrade_is_told_with_its_reason() {
         let refusal = include_str!("../../tests/transcripts/smtp/postfix-broken-key.txt");
-        let error = upgrade(Protocol::Smtp, refusal.parse().unwrap()).unwrap_err().to_string();
+        let error = chain(&*upgrade(Protocol::Smtp, refusal.parse().unwrap()).unwrap_err());
         assert!(error.contains("STARTTLS: the server refused for now: 454"), "{error}");
 
         let demo = Demo { upgrades: Vec::new(), failures: vec![format!("smtp: {error}")] };
         let shown = demo.to_string();
-        assert!(shown.contains("FAILED smtp: STARTTLS: the server refused"), "{shown}");
+        assert!(shown.contains("FAILED smtp: the negotiation failed at STARTTLS: the server refused"), "{shown}");
         assert!(shown.contains("0 of 1 upgraded"), "{shown}");
     }
 }

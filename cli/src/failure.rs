@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::iter;
 
 use rustls::CertificateError;
 use serde::Serialize;
@@ -154,8 +155,7 @@ impl Error {
                 "the server closed the connection".to_owned()
             }
             Error::Upgrade(Upgrade::Io { source, .. }) => format!("the connection broke: {source}"),
-            Error::Upgrade(error @ Upgrade::Resolve { source, .. }) => format!("{error}: {source}"),
-            Error::Upgrade(error) => error.to_string(),
+            Error::Upgrade(error) => chain(error),
         };
         bounded::text(message.as_bytes())
     }
@@ -195,6 +195,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// What failed, and why.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let errors = iter::successors(Some(error), |error| error.source());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn kind(error: &starttls::Error) -> Kind {
