@@ -106,7 +106,7 @@ fn ends_answer(line: &[u8]) -> bool {
     }
 }
 
-async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let late = async {
         Timer::at(deadline).await;
         Err(io::ErrorKind::TimedOut.into())
