@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use smol::future;
-use smol::io::AsyncWriteExt;
+use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use starttls::Error::Declined;
 use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
 use starttls_smol::{TlsStream, Upgrader};
@@ -120,6 +121,9 @@ impl Checker {
                 // Boxed, since a scan has thousands of these futures that do not come to it.
                 Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
+            if target.protocol == Some(Protocol::Mysql) {
+                Box::pin(self.fail_to_log_in(&mut tls, true, deadline)).await;
+            }
             // A farewell, for the server's log. A server that does not read is not waited for.
             let _ = future::poll_once(tls.close()).await;
             if self.active && !target.implicit {
@@ -205,6 +209,11 @@ impl Checker {
         if let Some(speech) = target.protocol.and_then(Speech::of) {
             session::look_at_offers(speech, report.address.is_some_and(|server| server.ip() == own), report);
         }
+        if let (Some(Protocol::Mysql), Err(transport::Error::Negotiation { source: Declined(_), .. })) =
+            (target.protocol, &negotiated)
+        {
+            Box::pin(self.fail_to_log_in(&mut socket, false, deadline)).await;
+        }
         negotiated?;
         let awaiting = negotiation.awaiting();
         let upgrade = negotiation.finish().map_err(|source| transport::Error::Negotiation { awaiting, source })?;
@@ -220,6 +229,17 @@ impl Checker {
         let agreed = report.tls.insert(Tls::new(tls.connection(), Some(&recorder)));
         report.exposure.extend(Exposure::of_certificate(agreed));
         Ok((tls, recorder.error().cloned()))
+    }
+
+    /// Ends a session of MySQL's so that the server does not count it as an error of this host.
+    async fn fail_to_log_in<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        within_tls: bool,
+        deadline: Instant,
+    ) {
+        let number = self.trust.random().unwrap_or_default() as u16;
+        session::mysql::fail_to_log_in(stream, within_tls, number, deadline).await;
     }
 
     /// Where to connect.

@@ -108,7 +108,7 @@ fn ends_answer(line: &[u8]) -> bool {
     }
 }
 
-async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     if Instant::now() >= deadline {
         return Err(io::ErrorKind::TimedOut.into());
     }

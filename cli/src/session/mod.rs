@@ -4,6 +4,7 @@ pub mod active;
 pub mod capabilities;
 mod conversation;
 mod login;
+pub mod mysql;
 mod prompt;
 mod status;
 

@@ -9,7 +9,7 @@ use starttls::protocol::Client;
 
 use crate::talk::{End, Outcome, Talk};
 
-const REQUEST: &[u8] = b"\x20\0\0\x01\x01\x8a\0\0\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+const REQUEST: &[u8] = b"\x20\0\0\x01\x01\x8a\x08\0\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let header = talk.bytes(4)?;
