@@ -23,21 +23,22 @@ use smol::channel::{self, Receiver, Sender};
 use smol::net::TcpStream;
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, future};
-use starttls::Escaped;
 
 use crate::arguments::ScanArguments;
+use crate::bounded;
 use crate::check::Checker;
 use crate::failure::Error;
 use crate::rationed::Rationed;
 use crate::report::Report;
 use crate::{UNKNOWN, complain, exit};
 use done::Key;
-use input::{Entry, Input, Source};
+use input::{Entry, Source};
 use pace::{Hosts, Rate};
 use tally::Tally;
 use zgrab2::Grab;
 
 pub use done::Shard;
+pub use input::Input;
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: u8 = 128;
@@ -54,7 +55,7 @@ const TURN: usize = 4;
 pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
     let checker = Checker::new(&arguments.client).map_err(|error| error.message())?;
     let input = Input::new(arguments).map_err(|error| Error::Config(error).message())?;
-    let name = |path: &Path| Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+    let name = |path: &Path| bounded::text(path.as_os_str().as_encoded_bytes());
     let file = name(arguments.file.as_deref().unwrap_or(Path::new("-")));
     let unreadable = |error| format!("cannot read {file}: {error}");
     let source = input.open().map_err(unreadable)?;
