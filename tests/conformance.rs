@@ -194,7 +194,7 @@ fn a_refusal_is_never_called_an_injection() {
                 let ends = [required.map(drop), opportunistic.map(drop)];
                 assert!(
                     !ends.contains(&Err(Error::Injected)),
-                    "{} turn {place}: {:?}",
+                    "{} turn {place}: {}",
                     case.transcript.name,
                     Escaped(&said)
                 );

@@ -21,7 +21,7 @@ use starttls_replay::{Authority, Flaw, Server};
 use support::{Run, ca_file, check_with, line, server_config};
 
 /// The most memory of a scan, and the longest line of JSON.
-const MEMORY: u64 = 100 << 20;
+const MEMORY: u64 = 128 << 20;
 const LINE: usize = 256 << 10;
 
 /// What a server says in TLS of this version, in records of `record` bytes.
