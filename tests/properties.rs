@@ -259,50 +259,6 @@ fn upgrades() -> impl Iterator<Item = (Setup, Transcript)> {
     })
 }
 
-/// A *no* is a *no*, wherever it comes instead of something else, and with whatever other one behind it.
-#[test]
-fn a_refusal_in_place_of_any_reply_is_never_called_an_injection() {
-    let (mut tried, mut twice) = (0, 0);
-    // A client that insists does not wait for all that an old server has to say.
-    for (setup, transcript) in upgrades().filter(|(setup, _)| !setup.knobs.insist) {
-        let all = Transcript::all(setup.protocol);
-        let refuses =
-            |outcome: &str| outcome.starts_with("the server refused") || outcome.starts_with("the server ended");
-        let refusals = all.iter().filter(|transcript| refuses(&transcript.outcome));
-        // A line may stand anywhere, and what is no line in place of the reply that it is to.
-        let in_lines = LINES.contains(&setup.protocol) && setup.protocol != Protocol::Http;
-        let refusals = refusals.filter_map(|transcript| transcript.server().enumerate().last());
-        let refusals =
-            refusals.filter(|(_, turn)| !in_lines || turn.iter().filter(|byte| **byte == b'\n').count() == 1);
-        let refusals: BTreeSet<(usize, &[u8])> = refusals.collect();
-        let replies: Vec<&[u8]> = transcript.server().collect();
-        let places = (0..replies.len()).flat_map(|place| refusals.iter().map(move |refusal| (place, refusal)));
-        for (place, (_, refusal)) in places.filter(|(place, (own, _))| in_lines || place == own) {
-            let end = |behind: &[u8]| {
-                let said = [refusal, behind].concat();
-                let mut turns: Vec<Vec<&[u8]>> = replies[..place].iter().map(|reply| vec![*reply]).collect();
-                turns.push(said.chunks(1).collect());
-                let bytes = setup.drive(&turns);
-                turns[place] = vec![&said];
-                assert_eq!(setup.drive(&turns), bytes, "{}: {turns:?}", transcript.name);
-                bytes.end
-            };
-            let once = end(b"");
-            assert_ne!(once, Err(Error::Injected), "{} turn {place}: {refusal:?}", transcript.name);
-            tried += 1;
-            if once == Err(Error::Unfinished) {
-                continue;
-            }
-            for (_, behind) in &refusals {
-                assert_ne!(end(behind), Err(Error::Injected), "{} turn {place}: {refusal:?}", transcript.name);
-                twice += 1;
-            }
-        }
-    }
-    println!("{tried} refusals, and {twice} of two");
-    assert!(tried > 1000 && twice > 1000);
-}
-
 #[test]
 fn each_limit_has_one_edge_and_holds_exactly_there() {
     let mut edges = 0;

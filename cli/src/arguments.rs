@@ -305,3 +305,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
         _ => Err("not a number of seconds from 0.001 to 86400".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

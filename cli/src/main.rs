@@ -37,8 +37,8 @@ use std::process::ExitCode;
 use std::slice;
 
 use clap::Parser;
+use clap::error::ContextValue;
 use smol::future;
-use starttls::Escaped;
 
 use arguments::{Arguments, CheckArguments, ClientArguments, Command, OutputArguments};
 use certificate::Certificate;
@@ -76,7 +76,10 @@ fn main() -> ExitCode {
         Ok(Arguments { command: Command::Man { subcommand } }) => match documents::manual(subcommand.as_deref()) {
             Some(page) => exit(page.and_then(|page| print(&page)), 0),
             None => {
-                complain(&format!("there is no subcommand {}", Escaped(subcommand.unwrap_or_default().as_bytes())));
+                complain(&format!(
+                    "there is no subcommand {}",
+                    bounded::text(subcommand.unwrap_or_default().as_bytes())
+                ));
                 UNKNOWN.into()
             }
         },
@@ -207,6 +210,7 @@ fn print(text: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Says in one line why something was not done. What stands in it is escaped.
 fn complain(message: &str) {
     // There is nowhere left to complain about stderr.
     let _ = writeln!(io::stderr(), "starttls: {message}");
@@ -214,9 +218,14 @@ fn complain(message: &str) {
 
 /// What clap says first, on one line: usage and tips come behind the first empty line.
 fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    for (_, value) in error.context() {
+        if let ContextValue::String(value) = value {
+            text = text.replace(value, &bounded::cut(value));
+        }
+    }
     let first: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let first = first.join(" ");
     let message = first.strip_prefix("error: ").unwrap_or(&first);
-    format!("{} (see starttls --help)", Escaped(message.as_bytes()))
+    format!("{} (see starttls --help)", bounded::text(message.as_bytes()))
 }

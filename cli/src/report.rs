@@ -261,3 +261,26 @@ pub fn side<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error
 fn escaped<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Escaped(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use starttls::protocol::Pop3;
+
+    use super::*;
+
+    #[test]
+    fn of_a_dialogue_the_beginning_is_kept_however_it_comes() {
+        for size in [1, 1000, 5 * DIALOGUE] {
+            let recording = Recording::default();
+            let mut tap = recording.tap();
+            tap(Side::Client, b"STLS\r\n");
+            vec![b'x'; 5 * DIALOGUE].chunks(size).for_each(|chunk| tap(Side::Server, chunk));
+            tap(Side::Client, b"QUIT\r\n");
+            let kept = Cleartext::new(&Negotiation::required(Pop3::new()), &recording);
+            let lengths: Vec<_> = kept.dialogue.iter().map(|turn| (turn.from, turn.text.len())).collect();
+            assert_eq!(lengths, [(Side::Client, 6), (Side::Server, DIALOGUE - 6)], "{size}");
+            assert_eq!((kept.sent_bytes, kept.received_bytes), (12, 5 * DIALOGUE));
+            assert_eq!(kept.dialogue_omitted, 12 + 4 * DIALOGUE);
+        }
+    }
+}

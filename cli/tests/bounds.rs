@@ -6,7 +6,6 @@
 
 mod support;
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::iter;
 use std::net::{Ipv4Addr, TcpStream};
@@ -22,7 +21,7 @@ use starttls_replay::{Authority, Flaw, Server};
 use support::{Run, ca_file, check_with, line, server_config};
 
 /// The most memory of a scan, and the longest line of JSON.
-const MEMORY: u64 = 200 << 20;
+const MEMORY: u64 = 128 << 20;
 const LINE: usize = 256 << 10;
 
 /// What a server says in TLS of this version, in records of `record` bytes.
@@ -107,7 +106,7 @@ fn targets(server: &Server, count: usize) -> Vec<String> {
 }
 
 fn count() -> usize {
-    std::env::var("STARTTLS_CHAINS").map_or(100, |count| count.parse().expect("a number"))
+    std::env::var("STARTTLS_CHAINS").map_or(150, |count| count.parse().expect("a number"))
 }
 
 #[test]

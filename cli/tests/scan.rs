@@ -447,6 +447,7 @@ fn bad_arguments_and_files_end_it_before_it_begins() {
     let cases: &[(&[&str], &str)] = &[
         (&["scan"], "<TARGET"),
         (&["scan", "--file", "/nonexistent/\x07"], r"cannot read /nonexistent/\x07: "),
+        (&["scan", "--file", "/", "localhost:25"], "cannot read /: is a directory"),
         (&["scan", "--jobs", "0", "localhost:25"], "--jobs"),
         (&["scan", "--rate", "0", "localhost:25"], "--rate"),
         (&["scan", "--rate", "NaN", "localhost:25"], "--rate"),
@@ -461,9 +462,9 @@ fn bad_arguments_and_files_end_it_before_it_begins() {
         assert!(run.complaint().contains(words), "{arguments:?}: {}", run.stderr);
         assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{arguments:?}");
     }
-    // A directory can be opened, and not be read.
-    let run = output(scan(&Authority::default()).args(["--file", "/", "smtp://127.0.0.1:1"]));
-    assert!(run.stderr.starts_with("starttls: cannot read /: "), "{}", run.stderr);
+    // This can be opened, and not be read.
+    let run = output(scan(&Authority::default()).args(["--file", "/proc/self/mem", "smtp://127.0.0.1:1"]));
+    assert!(run.stderr.starts_with("starttls: cannot read /proc/self/mem: "), "{}", run.stderr);
     assert!(run.stderr.contains("starttls: 1 checked in "), "{}", run.stderr);
     assert_eq!((run.code, run.stdout.lines().count()), (3, 1));
 }

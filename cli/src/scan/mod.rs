@@ -24,20 +24,21 @@ use smol::channel::{self, Receiver, Sender};
 use smol::net::TcpStream;
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, future};
-use starttls::Escaped;
 
 use crate::arguments::ScanArguments;
+use crate::bounded;
 use crate::check::Checker;
 use crate::failure::Error;
 use crate::rationed::Rationed;
 use crate::report::Report;
 use crate::{SIGNALLED, UNKNOWN, complain, exit};
-use input::{Entry, Input, Source};
+use input::{Entry, Source};
 use pace::{Hosts, Rate};
 use shard::Key;
 use tally::Tally;
 use zgrab2::Grab;
 
+pub use input::Input;
 pub use shard::Shard;
 
 /// How many targets are read at once, twice at most ahead of the checks, and how many results may wait to be passed on.
@@ -53,7 +54,7 @@ const TURN: usize = 4;
 pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
     let checker = Checker::new(&arguments.client).map_err(|error| error.message())?.for_many();
     let input = Input::new(arguments).map_err(|error| Error::Config(error).message())?;
-    let name = |path: &Path| Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+    let name = |path: &Path| bounded::text(path.as_os_str().as_encoded_bytes());
     let file = name(arguments.file.as_deref().unwrap_or(Path::new("-")));
     let unreadable = |error| format!("cannot read {file}: {error}");
     let source = input.open().map_err(unreadable)?;
