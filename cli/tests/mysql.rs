@@ -15,6 +15,8 @@ use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play_then};
 use support::{Run, ca_file, check, serve, tool};
 
 const DENIED: &[u8] = b"\xff\x15\x04#28000Access denied for user";
+/// How long a login may take that has been sent.
+const PATIENCE: Duration = Duration::from_secs(10);
 const OK: &[u8] = b"\0\0\0\x02\0\0\0";
 
 /// What the server says, and what the client has to answer; and so on.
@@ -103,7 +105,7 @@ fn it_ends_with_a_login_that_fails_whatever_the_server_says() {
             let (server, heard) = server(flaw.map(|flaw| authority.server_config(flaw)), script);
             let run = check("mysql", &server, &authority);
             assert_eq!(run.code, code, "{}", run.stdout);
-            let login = heard.recv().expect("a login, and the end");
+            let login = heard.recv_timeout(PATIENCE).expect("a login, and the end");
             let (capabilities, rest) = login.split_at(4);
             // With TLS, those of the request for it.
             assert_eq!(capabilities, if flaw.is_some() { [0x01, 0x8a, 8, 0] } else { [0x01, 0x82, 8, 0] });
@@ -124,7 +126,7 @@ fn a_scan_ends_each_of_its_checks_so() {
     let run = Run::from(command.arg(ca_file(&authority)).output().expect("the tool starts"));
     assert!(run.stderr.contains("verified 3,"), "{}", run.stderr);
     for _ in 0..3 {
-        heard.recv().expect("a login, and the end");
+        heard.recv_timeout(PATIENCE).expect("a login, and the end");
     }
 }
 
