@@ -122,7 +122,9 @@ impl Checker {
                 Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
             if target.protocol == Some(Protocol::Mysql) {
-                Box::pin(self.fail_to_log_in(&mut tls, true, deadline)).await;
+                let end = session::mysql::end(deadline);
+                tls.get_ref().until(end);
+                Box::pin(self.fail_to_log_in(&mut tls, true, end)).await;
             }
             // A farewell, for the server's log. A server that does not read is not waited for.
             let _ = future::poll_once(tls.close()).await;
@@ -212,7 +214,9 @@ impl Checker {
         if let (Some(Protocol::Mysql), Err(transport::Error::Negotiation { source: Declined(_), .. })) =
             (target.protocol, &negotiated)
         {
-            Box::pin(self.fail_to_log_in(&mut socket, false, deadline)).await;
+            let end = session::mysql::end(deadline);
+            socket.until(end);
+            Box::pin(self.fail_to_log_in(&mut socket, false, end)).await;
         }
         negotiated?;
         let awaiting = negotiation.awaiting();

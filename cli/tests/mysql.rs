@@ -139,10 +139,8 @@ fn a_server_that_does_not_end_is_left_and_changes_nothing() {
         packets
     });
     for tls in [Some(authority.server_config(Flaw::None)), None] {
-        // What is waited for is waited for until the deadline; else there is nothing to wait for.
-        for (said, timeout) in
-            [(&b""[..], "1"), (b"\xff", "1"), (b"\xff\xff\xff\x03\x01", "60"), (&endless, "60"), (&empty, "60")]
-        {
+        // The answer is not waited for until the deadline.
+        for said in [&b""[..], b"\xff", b"\xff\xff\xff\x03\x01", &endless, &empty] {
             let (said, config) = (said.to_vec(), tls.clone());
             let server = serve(move |stream| {
                 begin(stream, config.clone(), |stream, number| {
@@ -152,11 +150,11 @@ fn a_server_that_does_not_end_is_left_and_changes_nothing() {
                 })
             });
             let mut command = tool();
-            command.args(["check", "--json", "--timeout", timeout, "--server-name", "localhost", "--ca-file"]);
+            command.args(["check", "--json", "--timeout", "60", "--server-name", "localhost", "--ca-file"]);
             command.arg(ca_file(&authority)).arg(format!("mysql://{}", server.address()));
             let started = Instant::now();
             let run = Run::from(command.output().expect("the tool starts"));
-            assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+            assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
             let report = run.report();
             let expected = if tls.is_some() { ("upgraded", 0) } else { ("plaintext", 2) };
             assert_eq!((&report["outcome"], run.code), (&json!(expected.0), expected.1), "{report}");

@@ -6,7 +6,7 @@
 //! `Aborted_connects`.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -17,6 +17,13 @@ const CAPABILITIES: u32 = 0x0008_8201;
 const CLIENT_SSL: u32 = 0x0800;
 /// The most bytes that a server may say.
 const MOST: usize = 4096;
+/// How long a server may take to answer. The check has its result already.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The time by which to end, in a check that has to end by `deadline`.
+pub fn end(deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + PATIENCE)
+}
 
 /// Logs in as a user that there is not, and hears the answer, whatever it is.
 ///
