@@ -37,6 +37,8 @@ pub fn command<const N: usize>(instance: &Instance<N>, address: &str) -> Result<
         format!("--port={port}"),
         format!("--socket={root}/socket"),
         format!("--pid-file={root}/pid"),
+        // As it starts, it removes the temporary tables there, whosever they are.
+        format!("--tmpdir={root}"),
     ]);
     if instance.offer == Offer::Nothing {
         args.push("--skip-ssl".into());
