@@ -115,6 +115,8 @@ impl Checker {
                 Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
             if target.protocol == Some(Protocol::Mysql) {
+                let deadline = session::mysql::deadline(deadline);
+                tls.get_ref().until(deadline);
                 Box::pin(self.fail_to_log_in(&mut tls, true, deadline)).await;
             }
             // A farewell, for the server's log: there is nothing left that could fail.
@@ -208,6 +210,8 @@ impl Checker {
         if let (Some(Protocol::Mysql), Err(transport::Error::Negotiation { source: Declined(_), .. })) =
             (target.protocol, &negotiated)
         {
+            let deadline = session::mysql::deadline(deadline);
+            socket.until(deadline);
             Box::pin(self.fail_to_log_in(&mut socket, false, deadline)).await;
         }
         negotiated?;

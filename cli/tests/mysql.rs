@@ -139,10 +139,14 @@ fn a_server_that_does_not_end_is_left_and_changes_nothing() {
         packets
     });
     for tls in [Some(authority.server_config(Flaw::None)), None] {
-        // What is waited for is waited for until the deadline; else there is nothing to wait for.
-        for (said, timeout) in
-            [(&b""[..], "1"), (b"\xff", "1"), (b"\xff\xff\xff\x03\x01", "60"), (&endless, "60"), (&empty, "60")]
-        {
+        for (said, timeout) in [
+            (&b""[..], "1"),
+            (b"", "60"),
+            (b"\xff", "60"),
+            (b"\xff\xff\xff\x03\x01", "60"),
+            (&endless, "60"),
+            (&empty, "60"),
+        ] {
             let (said, config) = (said.to_vec(), tls.clone());
             let server = serve(move |stream| {
                 begin(stream, config.clone(), |stream, number| {
@@ -156,7 +160,7 @@ fn a_server_that_does_not_end_is_left_and_changes_nothing() {
             command.arg(ca_file(&authority)).arg(format!("mysql://{}", server.address()));
             let started = Instant::now();
             let run = Run::from(command.output().expect("the tool starts"));
-            assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+            assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
             let report = run.report();
             let expected = if tls.is_some() { ("upgraded", 0) } else { ("plaintext", 2) };
             assert_eq!((&report["outcome"], run.code), (&json!(expected.0), expected.1), "{report}");

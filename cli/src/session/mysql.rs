@@ -6,7 +6,7 @@
 //! `Aborted_connects`.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -17,6 +17,13 @@ const CAPABILITIES: u32 = 0x0008_8201;
 const CLIENT_SSL: u32 = 0x0800;
 /// The most bytes that a server may say.
 const MOST: usize = 4096;
+/// How long it may take to answer, if the check has so long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// When a login has to be over, if the check has until then.
+pub fn deadline(check: Instant) -> Instant {
+    check.min(Instant::now() + PATIENCE)
+}
 
 /// Logs in as a user that there is not, and hears the answer, whatever it is.
 ///
