@@ -122,9 +122,9 @@ impl Checker {
                 Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
             if target.protocol == Some(Protocol::Mysql) {
-                let end = session::mysql::end(deadline);
-                tls.get_ref().until(end);
-                Box::pin(self.fail_to_log_in(&mut tls, true, end)).await;
+                let deadline = session::mysql::deadline(deadline);
+                tls.get_ref().until(deadline);
+                Box::pin(self.fail_to_log_in(&mut tls, true, deadline)).await;
             }
             // A farewell, for the server's log. A server that does not read is not waited for.
             let _ = future::poll_once(tls.close()).await;
@@ -214,9 +214,9 @@ impl Checker {
         if let (Some(Protocol::Mysql), Err(transport::Error::Negotiation { source: Declined(_), .. })) =
             (target.protocol, &negotiated)
         {
-            let end = session::mysql::end(deadline);
-            socket.until(end);
-            Box::pin(self.fail_to_log_in(&mut socket, false, end)).await;
+            let deadline = session::mysql::deadline(deadline);
+            socket.until(deadline);
+            Box::pin(self.fail_to_log_in(&mut socket, false, deadline)).await;
         }
         negotiated?;
         let awaiting = negotiation.awaiting();

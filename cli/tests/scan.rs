@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use starttls_replay::{Authority, Flaw, Server};
 use support::{Run, ca_file, good_server, run, serve, tool, wait};
-use wait4::Wait4;
 
 fn file(text: &[u8]) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -254,113 +253,6 @@ fn so_many_begin_in_a_second() {
     let spread = begun.iter().max().expect("connections").duration_since(*begun.iter().min().expect("connections"));
     // Ten times 20 ms, but for what the server was late to see the first.
     assert!(spread > Duration::from_millis(150), "{spread:?}");
-}
-
-#[test]
-fn a_scan_is_resumed_where_its_file_ends() {
-    let authority = Authority::default();
-    let port = everywhere(|mut stream| decline(&mut stream));
-    let targets: Vec<_> = (1..=9).map(|host| format!("smtp://127.0.0.{host}:{port}")).collect();
-    let path = file(b"");
-    let resume = |targets: &[String]| output(scan(&authority).arg("--resume").arg(&path).args(targets));
-    let lines = || fs::read_to_string(&path).expect("results").lines().map(str::to_owned).collect::<Vec<_>>();
-
-    // One that stands twice is done by then.
-    let run = resume(&[&targets[..4], &targets[..2]].concat());
-    assert_eq!((run.code, run.stdout.as_str(), lines().len()), (0, "", 4), "{}", run.stderr);
-    // The last line is cut off in its middle.
-    let whole = fs::read_to_string(&path).expect("results");
-    let torn = &whole[..whole.len() - 40];
-    fs::write(&path, torn).expect("disk");
-    let run = resume(&targets);
-    assert!(run.stderr.starts_with("starttls: 6 checked in "), "{}", run.stderr);
-    assert!(run.stderr.contains("/s, 3 before: "), "{}", run.stderr);
-    let lines = lines();
-    let mut done: Vec<_> =
-        lines.iter().map(|line| serde_json::from_str::<Value>(line).expect(line)["target"].clone()).collect();
-    done.sort_by_key(Value::to_string);
-    assert_eq!(done, targets);
-    assert_eq!(lines[..3].join("\n"), torn[..torn.rfind('\n').expect("lines")]);
-}
-
-#[test]
-fn a_last_result_without_its_newline_is_not_lost() {
-    let authority = Authority::default();
-    let port = everywhere(|mut stream| decline(&mut stream));
-    let targets = [1, 2].map(|host| format!("smtp://127.0.0.{host}:{port}"));
-    for layout in [None, Some("--zgrab2")] {
-        let path = file(b"");
-        let resume =
-            |targets: &[String]| output(scan(&authority).args(layout).arg("--resume").arg(&path).args(targets));
-        resume(&targets[..1]);
-        let whole = fs::read_to_string(&path).expect("results");
-        fs::write(&path, whole.trim_end()).expect("disk");
-        let run = resume(&targets);
-        assert!(run.stderr.starts_with("starttls: 1 checked in "), "{}", run.stderr);
-        let both = fs::read_to_string(&path).expect("results");
-        assert_eq!((run.code, both.strip_prefix(&whole).expect("the first result").matches('\n').count()), (0, 1));
-    }
-}
-
-#[test]
-fn what_is_not_provably_a_scans_own_is_refused_and_stays_as_it_was() {
-    let authority = Authority::default();
-    let target = "smtp://127.0.0.1:1";
-    let [result, grab] =
-        [None, Some("--zgrab2")].map(|layout| output(scan(&authority).args(layout).arg(target)).stdout);
-    let path = file(b"");
-    let refused = |layout: Option<&str>, content: &str| {
-        fs::write(&path, content).expect("disk");
-        let run = output(scan(&authority).args(layout).arg("--resume").arg(&path).arg(target));
-        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{content}");
-        assert_eq!(fs::read_to_string(&path).expect("a file"), content);
-        run.complaint().to_owned()
-    };
-    let not_a_result = [
-        "smtp://mail.example\n",
-        "{}\n",
-        "\n",
-        r#"{"target":"mine","note":"a list of my own"}"#,
-        "{\"target\":\"mine\"}\n",
-        "{\"note\":\"mine\"}",
-    ];
-    let no_beginning =
-        [r#"{"note":"mine, and not finis"#, r#"{"target":"mine","note":"#, r#"{"target":"mine"#, "{", "mine"];
-    for (layout, own, other, advice) in
-        [(None, &result, &grab, "add --zgrab2"), (Some("--zgrab2"), &grab, &result, "leave --zgrab2 out")]
-    {
-        for content in not_a_result.into_iter().chain(no_beginning) {
-            let complaint = refused(layout, content);
-            assert!(complaint.contains("cannot resume ") && complaint.contains(": line 1 is n"), "{complaint}");
-            // Behind results, one that is torn so early is certain.
-            if !["{", r#"{"target":"mine"#].contains(&content) {
-                let complaint = refused(layout, &format!("{own}{own}{content}"));
-                assert!(complaint.contains(": line 3 is n"), "{content}: {complaint}");
-            }
-        }
-        let complaint = refused(layout, &format!("{own}{other}"));
-        assert!(
-            complaint.contains(": line 2 is a result in another layout: ") && complaint.contains(advice),
-            "{complaint}"
-        );
-    }
-}
-
-#[test]
-fn a_line_that_is_too_long_is_not_read_to_its_end() {
-    let path = file(b"");
-    // It has no blocks on the disk.
-    File::options().write(true).open(&path).and_then(|file| file.set_len(10 << 30)).expect("a sparse file");
-    let mut command = scan(&Authority::default());
-    command.arg("--resume").arg(&path).arg("smtp://127.0.0.1:1").stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the tool starts");
-    let used = child.wait4().expect("it ends");
-    let mut complaint = String::new();
-    child.stderr.expect("a pipe").read_to_string(&mut complaint).expect("text");
-    assert!(complaint.contains(": line 1 is longer than any result"), "{complaint}");
-    assert!(used.rusage.maxrss < 64 << 20, "{} bytes", used.rusage.maxrss);
-    assert_eq!((used.status.code(), fs::metadata(&path).expect("a file").len()), (Some(3), 10 << 30));
-    fs::remove_file(path).expect("a file");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -127,67 +127,4 @@ fn a_terminal_gets_a_bar_and_is_left_as_it_was() {
         assert!(end.contains("starttls: 1 checked in ") && !end.contains("ETA"), "{end:?}");
         assert_eq!(fs::read_to_string(&out).expect("results").matches('\n').count(), 1);
     }
-}
-
-#[test]
-fn two_scans_do_not_write_to_the_same_results() {
-    let scene = Scene::new();
-    let results = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("locked-{}", std::process::id()));
-    let content = || fs::read_to_string(&results).expect("results");
-    let resume = || {
-        let mut command = tool();
-        scene.scan(&mut command);
-        command.arg("--resume").arg(&results).stdout(Stdio::null()).stderr(Stdio::piped());
-        command
-    };
-    let print = || {
-        let mut command = tool();
-        scene.scan(&mut command);
-        command.stdout(File::options().append(true).create(true).open(&results).expect("disk")).stderr(Stdio::piped());
-        command
-    };
-    let words = ["another scan is writing to it", "another scan is resuming this file"];
-    // Whether the one that is at work resumes the results, and whether the other does.
-    for (first, second, words) in [(true, true, words[0]), (false, true, words[0]), (true, false, words[1])] {
-        fs::write(&results, "").expect("disk");
-        let mut first = if first { resume() } else { print() }.spawn().expect("the tool starts");
-        // It is at work until the silent server ends, or itself.
-        while !content().ends_with('\n') {
-            assert_eq!(first.try_wait().expect("it runs"), None);
-            std::thread::yield_now();
-        }
-        let before = content();
-        let second = Run::from(if second { resume() } else { print() }.output().expect("the tool starts"));
-        assert!(second.complaint().contains(words), "{}", second.stderr);
-        assert_eq!((second.code, content()), (3, before));
-        // The lock is not left behind by a scan that is killed.
-        first.kill().expect("it runs");
-        first.wait().expect("it ends");
-        let done = format!("smtp://{}", scene.good.address());
-        let third = tool().args(["scan", &done, "--resume"]).arg(&results).output().expect("the tool starts");
-        let third = Run::from(third);
-        assert!(third.stderr.contains("0 checked in ") && third.stderr.contains(", 1 before"), "{}", third.stderr);
-        assert_eq!(third.code, 0);
-    }
-}
-
-#[test]
-fn only_a_regular_file_is_resumed() {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("special-{}", std::process::id()));
-    fs::create_dir_all(&directory).expect("disk");
-    let [pipe, link, dangling, target] = ["pipe", "link", "dangling", "target"].map(|name| directory.join(name));
-    fs::write(&target, "").expect("disk");
-    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
-    std::os::unix::fs::symlink(&target, &link).expect("disk");
-    std::os::unix::fs::symlink(directory.join("nothing"), &dangling).expect("disk");
-    for path in [&pipe, &link, &dangling, &directory, Path::new("/dev/null")] {
-        let run = Run::from(
-            tool().args(["scan", "smtp://127.0.0.1:1", "--resume"]).arg(path).output().expect("the tool starts"),
-        );
-        assert!(run.complaint().contains(": it is not a regular file"), "{path:?}: {}", run.stderr);
-        assert_eq!(run.code, 3, "{path:?}");
-    }
-    assert_eq!(fs::read(&target).expect("a file"), b"");
-    assert!(!directory.join("nothing").exists());
-    fs::remove_dir_all(directory).expect("disk");
 }

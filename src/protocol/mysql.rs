@@ -22,8 +22,8 @@ const PROTOCOL_41: u16 = 0x0200;
 const SSL: u16 = 0x0800;
 
 /// CLIENT_LONG_PASSWORD, CLIENT_PROTOCOL_41, CLIENT_SSL, CLIENT_SECURE_CONNECTION, CLIENT_PLUGIN_AUTH; 16 MiB;
-/// utf8mb4_general_ci. Servers go by these capabilities after TLS as well: without the last, a user whose plugin is not that of
-/// old cannot log in.
+/// utf8mb4_general_ci. Servers go by these capabilities after TLS as well: without the last one, only users with the plugin
+/// mysql_native_password can log in.
 const REQUEST: &[u8] = &[
     0x20, 0, 0, 1, 0x01, 0x8a, 0x08, 0, 0, 0, 0, 1, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0,

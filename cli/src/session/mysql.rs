@@ -1,9 +1,8 @@
 //! How a check of MySQL or MariaDB ends: with a login that fails.
 //!
-//! These servers count the connections of a host that end before they have logged in or failed to. After
-//! `max_connect_errors` of them, 100 by default, the host is blocked until somebody flushes the host cache. A login that
-//! fails does not count. What it leaves behind is a line in the server's log, if the server logs them, and a higher
-//! `Aborted_connects`.
+//! The server counts a connection that ends before a login was accepted or refused as a connect error of the client's host.
+//! After `max_connect_errors` of them, 100 by default, it blocks the host until its host cache is flushed. A refused login
+//! is no connect error. It leaves a higher `Aborted_connects` behind, and a line in the log if the server logs them.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,18 +16,18 @@ const CAPABILITIES: u32 = 0x0008_8201;
 const CLIENT_SSL: u32 = 0x0800;
 /// The most bytes that a server may say.
 const MOST: usize = 4096;
-/// How long a server may take to answer. The check has its result already.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it may take to answer, if the check has so long.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The time by which to end, in a check that has to end by `deadline`.
-pub fn end(deadline: Instant) -> Instant {
-    deadline.min(Instant::now() + PATIENCE)
+/// When a login has to be over, if the check has until then.
+pub fn deadline(check: Instant) -> Instant {
+    check.min(Instant::now() + PATIENCE)
 }
 
-/// Logs in as a user that there is not, and hears the answer, whatever it is.
+/// Logs in as a user that does not exist, and reads the answer, whatever it is.
 ///
-/// The name of the user ends in this number. A server that makes a user wait for longer after each login that failed, as
-/// MySQL's connection_control does, hardly sees one of them twice; and none can be made to remember more than there are.
+/// The user's name ends in `number`, which is random. MySQL's connection_control delays a user for longer after each failed
+/// login: it rarely sees the same name twice, and has no more than 65,536 of them to remember.
 pub async fn fail_to_log_in<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     within_tls: bool,
@@ -71,7 +70,7 @@ async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, within_tls: b
     }
 }
 
-/// What an authentication plugin takes for a wrong password, and not for a handshake that went wrong.
+/// What an authentication plugin takes for a wrong password. What it takes for a broken handshake is a connect error.
 fn wrong_password(plugin: &[u8]) -> &'static [u8] {
     match plugin {
         // A signature has this length.
