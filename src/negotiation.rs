@@ -15,7 +15,7 @@
 //! | Sending, of a client | a byte | Failed, unless its server speaks unasked: then as below |
 //! | any, with a unit that began while Sending | `Unasked` | unchanged |
 //! | the same | any other end of the unit | Failed |
-//! | Parting, Ended | a byte | Failed |
+//! | Parting, Ended | a byte | Failed: behind a refusal, by that refusal |
 //! | any | the end of the stream | Failed |
 //! | Failed | anything | Failed |
 
@@ -156,7 +156,11 @@ impl<D: Dialogue<P::Role>, P: Policy> Negotiation<D, P> {
                 State::Sending(_) if !P::Role::LOCKSTEP => {}
                 State::Sending(_) if self.dialogue.speaks_unasked() => self.is_early = true,
                 State::Sending(_) | State::Awaiting => return self.refuse_early(input),
-                _ => return Err(self.fail(Error::Injected)),
+                State::Ended(outcome) => {
+                    let error = P::followed(outcome);
+                    return Err(self.fail(error));
+                }
+                State::Parting(..) => return Err(self.fail(Error::Injected)),
             }
             let heard = match self.units.next(&mut input, |begun, last| self.dialogue.frame(begun, last)) {
                 Ok(Some(unit)) => self.dialogue.receive(unit),

@@ -40,6 +40,13 @@ pub trait Policy: sealed::Sealed {
     /// # Errors
     /// [`Error::Declined`] where nothing but TLS will do.
     fn declined(reason: Reason) -> Result<Self::Outcome, Error>;
+
+    /// The error if bytes stand behind what ended the negotiation like this: behind a refusal it is the refusal, since
+    /// nobody gains anything by adding to one, but the connection cannot be used any more.
+    fn followed(outcome: &Self::Outcome) -> Error {
+        let _ = outcome;
+        Error::Injected
+    }
 }
 
 impl Policy for Required {
@@ -65,6 +72,13 @@ impl Policy for Opportunistic {
 
     fn declined(reason: Reason) -> Result<Outcome, Error> {
         Ok(Outcome::Declined(reason))
+    }
+
+    fn followed(outcome: &Outcome) -> Error {
+        match outcome {
+            Outcome::Upgraded(_) => Error::Injected,
+            Outcome::Declined(reason) => Error::Declined(reason.clone()),
+        }
     }
 }
 

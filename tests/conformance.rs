@@ -1,6 +1,8 @@
 //! Plays every transcript under `tests/transcripts` whole, split at every point, byte by byte, and cut off at every byte.
 
-use starttls::{Dialogue, Error, Negotiation, Protocol};
+use std::collections::BTreeSet;
+
+use starttls::{Dialogue, Error, Escaped, Negotiation, Protocol};
 use starttls_replay::{Transcript, Verdict, drive};
 
 struct Case {
@@ -171,6 +173,58 @@ fn a_stream_that_is_cut_off_is_closed() {
     assert!(cuts > 1000);
 }
 
+/// A *no* in place of any reply, and with another one behind it. A client that insists does not wait for all that an old
+/// server has to say.
+#[test]
+fn a_refusal_is_never_called_an_injection() {
+    let refuses = |case: &&Case| {
+        case.transcript.outcome.starts_with("the server refused")
+            || case.transcript.outcome.starts_with("the server ended")
+    };
+    // A line may stand anywhere, and what is no line in place of the reply that it is to.
+    let is_text = |turn: &[u8]| turn.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b' '..=b'~'));
+    let is_line =
+        |turn: &[u8]| is_text(turn) && turn.iter().position(|byte| *byte == b'\n') == turn.len().checked_sub(1);
+    let (mut once, mut twice) = (0, 0);
+    let cases = cases();
+    for case in cases.iter().filter(|case| case.transcript.outcome == "upgraded" && !case.transcript.knobs.insist) {
+        let refusing = cases.iter().filter(|other| other.protocol == case.protocol).filter(refuses);
+        let refusals: BTreeSet<_> = refusing.filter_map(|case| case.transcript.server().enumerate().last()).collect();
+        for (place, (own, refusal)) in
+            (0..case.whole().len()).flat_map(|place| refusals.iter().map(move |refusal| (place, refusal)))
+        {
+            if place != *own && !is_line(refusal) {
+                continue;
+            }
+            let end = |behind: &[u8]| {
+                let said = [refusal, behind].concat();
+                let mut turns = case.whole();
+                turns.truncate(place);
+                turns.push(vec![&said]);
+                let required = case.required(&turns, false).end;
+                let opportunistic = drive(Negotiation::opportunistic(case.dialogue()), &turns, false).end;
+                let ends = [required.map(drop), opportunistic.map(drop)];
+                assert!(
+                    !ends.contains(&Err(Error::Injected)),
+                    "{} turn {place}: {}",
+                    case.transcript.name,
+                    Escaped(&said)
+                );
+                ends
+            };
+            once += 1;
+            if !end(b"").contains(&Err(Error::Unfinished)) {
+                for (_, behind) in &refusals {
+                    drop(end(behind));
+                    twice += 1;
+                }
+            }
+        }
+    }
+    println!("{once} refusals, and {twice} of two");
+    assert!(once > 1000 && twice > 1000);
+}
+
 /// What a client tells of a dialogue: the reply that it awaits, turn by turn, and what the server listed in the end.
 #[test]
 fn what_is_awaited_and_what_was_advertised_are_told() {
@@ -269,7 +323,7 @@ fn what_is_awaited_and_what_was_advertised_are_told() {
             "{name}"
         );
     }
-    let told: std::collections::BTreeSet<_> =
+    let told: BTreeSet<_> =
         rows.iter().filter_map(|(name, ..)| name.trim_start_matches("hostile/").split('/').next()).collect();
     assert_eq!(told.len(), Protocol::all().count(), "protocols are missing");
 }

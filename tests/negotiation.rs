@@ -33,8 +33,9 @@ fn bytes_behind_a_refusal_leave_no_connection_to_go_on_with() {
     let mut negotiation = Negotiation::opportunistic(Pop3::new());
     negotiation.handle_input(b"+OK\r\n").unwrap();
     negotiation.poll_transmit().unwrap();
-    assert_eq!(negotiation.handle_input(b"-ERR no\r\n+OK go\r\n"), Err(Error::Injected));
-    assert_eq!(negotiation.finish().unwrap_err(), Error::Injected);
+    let error = negotiation.handle_input(b"-ERR no\r\n+OK go\r\n").unwrap_err();
+    assert_eq!(error.to_string(), "the server refused: -ERR no");
+    assert_eq!(negotiation.finish().unwrap_err(), error);
 }
 
 #[test]
@@ -43,6 +44,23 @@ fn a_reply_cannot_come_before_its_request_was_taken() {
     negotiation.handle_input(b"+OK\r\n").unwrap();
     assert_eq!(negotiation.handle_input(b"+OK\r\n"), Err(Error::Injected), "STLS was not transmitted");
     assert_eq!(negotiation.poll_transmit(), None);
+}
+
+#[test]
+fn an_empty_line_ahead_of_a_request_is_no_reply_and_no_attack() {
+    for line in ["\r\n", "\n", "\r"] {
+        let mut negotiation = Negotiation::required(Pop3::new());
+        negotiation.handle_input(b"+OK\r\n").unwrap();
+        let Err(Error::Unexpected(text)) = negotiation.handle_input(line.as_bytes()) else { panic!("{line:?}") };
+        assert_eq!(text.as_bytes(), &line.as_bytes()[..1]);
+    }
+    // Behind the go-ahead it is one, as all else is.
+    let mut negotiation = Negotiation::required(Pop3::new());
+    for reply in ["+OK\r\n", "+OK\r\n"] {
+        negotiation.handle_input(reply.as_bytes()).unwrap();
+        let _ = negotiation.poll_transmit();
+    }
+    assert_eq!(negotiation.handle_input(b"\r\n"), Err(Error::Injected));
 }
 
 #[test]

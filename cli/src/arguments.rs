@@ -60,6 +60,8 @@ Exit codes:
   3    bad arguments, or the targets could not be read, or the results not be written
   130  interrupted: what has ended is written (143 by SIGTERM)
 
+Names are looked up in /etc/hosts, and then by the DNS servers of /etc/resolv.conf or --resolver, as fully qualified names.
+
 The part K of N that a target belongs to is told by its text, as it stands in the results: K - 1 is the first 8 bytes of
 the text's SHA-256, as a big-endian number, modulo N.";
 
@@ -183,7 +185,9 @@ pub struct ScanArguments {
     /// How many connections to have with one host at once, at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub per_host: Option<u32>,
-    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on
+    /// Add the results to FILE, and skip the targets that are in it already: a scan that was killed goes on. FILE is locked,
+    /// and must hold nothing but results of a scan in this layout. A last line that was cut off in the middle of a result
+    /// is removed; anything else is refused, and FILE is left as it is
     #[arg(long, value_name = "FILE")]
     pub resume: Option<PathBuf>,
     /// Take part K of N of the targets, for N machines that share a list
@@ -301,3 +305,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
         _ => Err("not a number of seconds from 0.001 to 86400".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,11 @@ use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
+use crate::bounded::{self, List, cut};
+
+/// Characters of the names of all certificates of a chain.
+const NAMES: usize = 16 << 10;
+
 /// A certificate as the report has it. What cannot be read is `None`.
 #[derive(Debug, Default, Serialize)]
 pub struct Certificate {
@@ -36,6 +41,8 @@ pub struct Certificate {
     pub spki_sha256: Option<String>,
     /// Whole days until it expires; negative since it has.
     pub days_left: Option<i64>,
+    /// How many names are left out.
+    pub names_omitted: usize,
     /// The same in seconds.
     #[serde(skip)]
     pub left: i64,
@@ -47,22 +54,36 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// The certificates of a chain, with the first names of all of them.
+    pub fn chain(chain: &[CertificateDer<'_>]) -> Vec<Self> {
+        let mut room = NAMES;
+        chain.iter().map(|der| Self::with_names(der, &mut room)).collect()
+    }
+
     pub fn new(der: &CertificateDer<'_>) -> Self {
+        Self::with_names(der, &mut { NAMES })
+    }
+
+    /// `room` is for how many characters of names there is room.
+    fn with_names(der: &CertificateDer<'_>, room: &mut usize) -> Self {
         let unreadable = Self { sha256: sha256(der), der: der.to_vec(), ..Self::default() };
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { return unreadable };
         let (key, key_bits) = key(certificate.public_key());
         let not_after = certificate.validity().not_after;
         let left = not_after.timestamp() - ASN1Time::now().timestamp();
+        let names = names(&certificate, *room);
+        *room = names.room;
         Self {
             subject: Some(distinguished(certificate.subject())),
             issuer: Some(distinguished(certificate.issuer())),
             not_before: Some(rfc3339(certificate.validity().not_before)),
             not_after: Some(rfc3339(not_after)),
-            names: names(&certificate),
-            key: Some(key),
+            names: names.entries,
+            names_omitted: names.omitted,
+            key: Some(cut(&key)),
             key_bits,
-            serial: Some(HEXLOWER.encode(certificate.raw_serial())),
-            signature: Some(algorithm(&certificate.signature_algorithm.algorithm)),
+            serial: Some(cut(&HEXLOWER.encode(certificate.raw_serial()))),
+            signature: Some(cut(&algorithm(&certificate.signature_algorithm.algorithm))),
             spki_sha256: Some(sha256(certificate.public_key().raw)),
             days_left: Some(left.div_euclid(86400)),
             left,
@@ -111,7 +132,7 @@ fn distinguished(name: &X509Name<'_>) -> String {
     let none = OidRegistry::default();
     let short = name.iter_attributes().all(|attribute| oid2abbrev(attribute.attr_type(), &none).is_ok());
     let text = if short { name.to_string_with_registry(&none).ok() } else { None };
-    Escaped(text.unwrap_or_else(|| name.to_string()).as_bytes()).to_string()
+    bounded::text(text.unwrap_or_else(|| name.to_string()).as_bytes())
 }
 
 /// A time as RFC 3339 has it.
@@ -123,17 +144,21 @@ pub fn rfc3339(time: ASN1Time) -> String {
 }
 
 /// The names that a client compares with: DNS names and addresses.
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
-    let name = |name: &GeneralName<'_>| match *name {
-        GeneralName::DNSName(name) => Some(Escaped(name.as_bytes()).to_string()),
-        GeneralName::IPAddress(bytes) => {
-            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-            v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(|address| address.to_string())
+fn names(certificate: &X509Certificate<'_>, room: usize) -> List {
+    let mut names = List::new(room);
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return names };
+    for name in &extension.value.general_names {
+        match *name {
+            GeneralName::DNSName(name) => names.push(&Escaped(name.as_bytes()).to_string()),
+            GeneralName::IPAddress(bytes) => {
+                let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+                let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+                address.into_iter().for_each(|address| names.push(&address.to_string()));
+            }
+            _ => {}
         }
-        _ => None,
-    };
-    extension.value.general_names.iter().filter_map(name).collect()
+    }
+    names
 }
 
 fn key(key: &SubjectPublicKeyInfo<'_>) -> (String, Option<usize>) {

@@ -4,11 +4,13 @@ use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use smol::io::AsyncWriteExt;
+use smol::future;
+use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use starttls::Error::Declined;
 use starttls::protocol::{Client, Knobs, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
 use starttls_smol::{TlsStream, Upgrader};
@@ -19,7 +21,7 @@ use crate::exposure::{self, Exposure};
 use crate::failure::Error;
 use crate::findings::{self, Expected};
 use crate::implicit::Implicit;
-use crate::report::{Cleartext, Outcome, Report, Tls};
+use crate::report::{Cleartext, Outcome, Recording, Report, Tls};
 use crate::session::active::{self, Test};
 use crate::session::capabilities::Speech;
 use crate::session::{self, Credentials};
@@ -90,6 +92,12 @@ impl Checker {
         Ok(hosts.iter().map(|host| Target::at(host, target.port, Protocol::Smtp, false)).collect())
     }
 
+    /// Prepares for many checks at once: names are resolved without a thread for each, where the system has the files for it.
+    pub fn for_many(self) -> Self {
+        let resolver = self.resolver.or_else(|| Resolver::system().ok());
+        Self { resolver, ..self }
+    }
+
     /// Makes every check go on after TLS: it greets again, and does what the arguments say.
     pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
         let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
@@ -113,8 +121,13 @@ impl Checker {
                 // Boxed, since a scan has thousands of these futures that do not come to it.
                 Box::pin(session::resume(speech, self.credentials.as_ref(), &mut tls, deadline, &mut report)).await;
             }
-            // A farewell, for the server's log: there is nothing left that could fail.
-            let _ = tls.close().await;
+            if target.protocol == Some(Protocol::Mysql) {
+                let deadline = session::mysql::deadline(deadline);
+                tls.get_ref().until(deadline);
+                Box::pin(self.fail_to_log_in(&mut tls, true, deadline)).await;
+            }
+            // A farewell, for the server's log. A server that does not read is not waited for.
+            let _ = future::poll_once(tls.close()).await;
             if self.active && !target.implicit {
                 Box::pin(active::run::<S>(self, target, deadline, &mut report)).await;
             }
@@ -177,12 +190,9 @@ impl Checker {
         }
         let recorder = Arc::new(self.trust.recorder(server_name));
         let config = self.trust.config(recorder.clone());
-        let (sender, chunks) = mpsc::channel();
+        let recording = Recording::default();
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(move |side, bytes| {
-            // The receiver lives as long as the upgrader.
-            let _ = sender.send((side, bytes.to_vec()));
-        });
+        let mut upgrader = Upgrader::new(config.clone(), sni.clone(), timeout).tap(recording.tap());
         let addresses = self.addresses(&upgrader, target, deadline).await?;
         let mut socket = S::connect(config.clone(), sni.clone(), &addresses, deadline).await?;
         let [peer, own] = socket.ends();
@@ -196,10 +206,17 @@ impl Checker {
         }
         let mut negotiation = Negotiation::required(dialogue);
         let negotiated = upgrader.negotiate(&mut socket, &mut negotiation).await;
-        report.cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+        report.cleartext = Cleartext::new(&negotiation, &recording);
         report.exposure = exposure::of_dialogue(target.protocol, &report.cleartext.dialogue, &name, &domain, own);
         if let Some(speech) = target.protocol.and_then(Speech::of) {
             session::look_at_offers(speech, report.address.is_some_and(|server| server.ip() == own), report);
+        }
+        if let (Some(Protocol::Mysql), Err(transport::Error::Negotiation { source: Declined(_), .. })) =
+            (target.protocol, &negotiated)
+        {
+            let deadline = session::mysql::deadline(deadline);
+            socket.until(deadline);
+            Box::pin(self.fail_to_log_in(&mut socket, false, deadline)).await;
         }
         negotiated?;
         let awaiting = negotiation.awaiting();
@@ -216,6 +233,17 @@ impl Checker {
         let agreed = report.tls.insert(Tls::new(tls.connection(), Some(&recorder)));
         report.exposure.extend(Exposure::of_certificate(agreed));
         Ok((tls, recorder.error().cloned()))
+    }
+
+    /// Ends a session of MySQL's so that the server does not count it as an error of this host.
+    async fn fail_to_log_in<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        within_tls: bool,
+        deadline: Instant,
+    ) {
+        let number = self.trust.random().unwrap_or_default() as u16;
+        session::mysql::fail_to_log_in(stream, within_tls, number, deadline).await;
     }
 
     /// Where to connect.

@@ -2,14 +2,14 @@
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use starttls::{Negotiation, Protocol};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use starttls_std::Upgrader;
 
-use crate::report::{Cleartext, Tls};
+use crate::failure::chain;
+use crate::report::{Cleartext, Recording, Tls};
 use crate::table::{Layout, table, terminal};
 
 /// With its longest names the table stays within 120 columns.
@@ -40,7 +40,7 @@ pub fn run() -> Demo {
     for protocol in Protocol::all() {
         match upgrade(protocol, Transcript::usual(protocol)) {
             Ok(row) => demo.upgrades.push(row),
-            Err(error) => demo.failures.push(format!("{protocol}: {error}")),
+            Err(error) => demo.failures.push(format!("{protocol}: {}", chain(&*error))),
         }
     }
     demo
@@ -55,17 +55,13 @@ fn upgrade(protocol: Protocol, transcript: Transcript) -> Result<[String; HEADER
     let server = Server::start(move |stream| play(stream, &transcript, server_config.clone()))?;
 
     let started = Instant::now();
-    let (sender, chunks) = mpsc::channel();
-    let mut upgrader = Upgrader::new(authority.client_config(), "localhost".try_into()?, Duration::from_secs(10)).tap(
-        move |side, bytes| {
-            // The receiver lives as long as the upgrader.
-            let _ = sender.send((side, bytes.to_vec()));
-        },
-    );
+    let recording = Recording::default();
+    let upgrader = Upgrader::new(authority.client_config(), "localhost".try_into()?, Duration::from_secs(10));
+    let mut upgrader = upgrader.tap(recording.tap());
     let mut stream = upgrader.connect(&server.address().ip().to_string(), server.address().port())?;
     let mut negotiation = Negotiation::required(protocol.dialogue(&identity)?);
     upgrader.negotiate(&mut stream, &mut negotiation)?;
-    let cleartext = Cleartext::new(&negotiation, chunks.try_iter());
+    let cleartext = Cleartext::new(&negotiation, &recording);
     let stream = upgrader.handshake(stream, negotiation.finish()?)?;
     let time = started.elapsed();
 
@@ -111,12 +107,12 @@ mod tests {
     #[test]
     fn a_failed_upgrade_is_told_with_its_reason() {
         let refusal = include_str!("../../tests/transcripts/smtp/postfix-broken-key.txt");
-        let error = upgrade(Protocol::Smtp, refusal.parse().unwrap()).unwrap_err().to_string();
+        let error = chain(&*upgrade(Protocol::Smtp, refusal.parse().unwrap()).unwrap_err());
         assert!(error.contains("STARTTLS: the server refused for now: 454"), "{error}");
 
         let demo = Demo { upgrades: Vec::new(), failures: vec![format!("smtp: {error}")] };
         let shown = demo.to_string();
-        assert!(shown.contains("FAILED smtp: STARTTLS: the server refused"), "{shown}");
+        assert!(shown.contains("FAILED smtp: the negotiation failed at STARTTLS: the server refused"), "{shown}");
         assert!(shown.contains("0 of 1 upgraded"), "{shown}");
     }
 }

@@ -1,9 +1,11 @@
-//! A stub resolver, for what the system's does not tell: the mail servers of a domain.
+//! A stub resolver: for MX records, which the system's resolver does not look up, and for many names at once, since the
+//! system's resolver needs a thread for each, and cannot be interrupted.
 //!
-//! Servers are asked over UDP, and over TCP if the answer is cut short (RFC 1035 §4.2). Nothing is validated: whoever can
-//! answer in a server's place, or is it, names the mail servers, unless that server does DNSSEC.
+//! Servers are asked over UDP, and over TCP if the answer is truncated (RFC 1035 §4.2). Nothing is validated: whoever can
+//! answer in a server's place names the mail servers, unless that server validates DNSSEC.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -27,20 +29,30 @@ const MOST_SERVERS: usize = 100;
 
 type Answer = Message<Vec<u8>>;
 
-/// Whom to ask, one after the other.
+/// The addresses that the system knows without the DNS.
+const HOSTS: &str = "/etc/hosts";
+
+/// Which servers to ask, one after the other.
 pub struct Resolver {
     servers: Vec<SocketAddr>,
+    /// Known addresses, by names in lower case.
+    hosts: HashMap<String, Vec<IpAddr>>,
 }
 
 impl Resolver {
-    /// Asks this server, and nobody else.
+    /// Asks this server only.
     pub fn new(server: SocketAddr) -> Self {
-        Self { servers: vec![server] }
+        Self { servers: vec![server], hosts: HashMap::new() }
     }
 
-    /// Asks the servers that the system asks.
+    /// Looks names up in `/etc/hosts`, and asks the servers of `/etc/resolv.conf`. Names are taken as they are: the search
+    /// list is for those that a person types.
+    ///
+    /// # Errors
+    /// Those of reading `/etc/resolv.conf`, which not every system has.
     pub fn system() -> io::Result<Self> {
-        std::fs::read_to_string("/etc/resolv.conf").map(|text| Self { servers: servers_in(&text) })
+        let servers = servers_in(&fs::read_to_string("/etc/resolv.conf")?);
+        Ok(Self { servers, hosts: hosts_in(&fs::read_to_string(HOSTS).unwrap_or_default()) })
     }
 
     /// The addresses of `host`.
@@ -50,6 +62,9 @@ impl Resolver {
     pub async fn addresses(&self, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, Error> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
+        }
+        if let Some(known) = self.hosts.get(&host.to_ascii_lowercase()) {
+            return Ok(known.clone());
         }
         within(deadline, host, async {
             let v6 = async {
@@ -142,7 +157,8 @@ async fn ask(server: SocketAddr, name: &Name<Vec<u8>>, kind: Rtype) -> io::Resul
         let length = socket.recv(&mut buffer).await?;
         match Message::from_octets(buffer[..length].to_vec()) {
             Ok(answer) if answer.is_answer(&query) => break answer,
-            _ => {}
+            // There may be no end of what is none.
+            _ => future::yield_now().await,
         }
     };
     if answer.header().tc() { ask_over_tcp(server, &query).await } else { Ok(answer) }
@@ -211,6 +227,18 @@ fn servers_in(text: &str) -> Vec<SocketAddr> {
     servers
 }
 
+/// The addresses of each name in the text of a hosts file, in its order.
+fn hosts_in(text: &str) -> HashMap<String, Vec<IpAddr>> {
+    let mut hosts: HashMap<_, Vec<_>> = HashMap::new();
+    for line in text.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        if let Some(address) = words.next().and_then(|word| word.parse().ok()) {
+            words.for_each(|name| hosts.entry(name.to_ascii_lowercase()).or_default().push(address));
+        }
+    }
+    hosts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,10 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn the_addresses_of_a_host_are_those_of_its_lines() {
+        let text =
+            "127.0.0.1\tlocalhost mail\n# 192.0.2.9 mail\n\n::1 localhost # Mail\nfe80::1%lo0 mail\n192.0.2.1 Mail\n";
+        let hosts = hosts_in(text);
+        let of = |name| hosts.get(name).map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(of("localhost"), Some(vec!["127.0.0.1".to_owned(), "::1".to_owned()]));
+        assert_eq!(of("mail"), Some(vec!["127.0.0.1".to_owned(), "192.0.2.1".to_owned()]));
+        assert_eq!(of("#"), None);
+    }
+
+    #[test]
     fn each_query_has_another_number() {
         let name = Name::vec_from_str("example.org").unwrap();
-        let numbers: std::collections::HashSet<_> =
-            (0..64).map(|_| query(&name, Rtype::MX).unwrap().header().id()).collect();
+        let numbers: HashSet<_> = (0..64).map(|_| query(&name, Rtype::MX).unwrap().header().id()).collect();
         assert!(numbers.len() > 32, "{numbers:?}");
     }
 }

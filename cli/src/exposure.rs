@@ -6,8 +6,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde_json::Value;
-use starttls::{Escaped, Protocol, Side};
+use starttls::{Protocol, Side};
 
+use crate::bounded;
 use crate::report::{Tls, Turn, side};
 
 /// Something that one side disclosed before encryption. The value is escaped.
@@ -21,7 +22,7 @@ pub struct Exposure {
 
 impl Exposure {
     fn new(by: Side, what: &'static str, value: &[u8]) -> Self {
-        Self { by, what, value: Escaped(value.trim_ascii()).to_string() }
+        Self { by, what, value: bounded::text(value.trim_ascii()) }
     }
 
     /// TLS 1.2 shows the server's certificate to everybody.
@@ -113,8 +114,11 @@ fn of_server(protocol: Protocol, first: &Turn) -> Vec<(&'static str, Vec<u8>)> {
     }
 }
 
-/// Whether `words` stand in `text`, and not as a part of longer ones.
+/// Whether `words`, if there are any, stand in `text`, and not as a part of longer ones.
 fn holds(text: &[u8], words: &str) -> bool {
+    if words.is_empty() {
+        return false;
+    }
     let of_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     text.windows(words.len()).enumerate().any(|(at, window)| {
         let before = at.checked_sub(1).and_then(|at| text.get(at));

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::iter;
 
 use rustls::CertificateError;
 use serde::Serialize;
-use starttls::{Escaped, Reason, transport};
+use starttls::{Reason, transport};
 
+use crate::bounded;
 use crate::report::Outcome;
 use crate::verify;
 
@@ -144,7 +146,7 @@ impl Error {
             Error::Upgrade(Upgrade::Tls(error)) if *error == NOT_ITS_KEY => {
                 "the server does not hold the key of its certificate".to_owned()
             }
-            Error::Verification(error) | Error::Upgrade(Upgrade::Tls(error)) => verify::words(error),
+            Error::Verification(error) | Error::Upgrade(Upgrade::Tls(error)) => return verify::words(error),
             Error::Upgrade(Upgrade::Timeout { stage: stage @ ("resolve" | "connect") }) => {
                 format!("cannot {stage} within the time allowed")
             }
@@ -153,9 +155,9 @@ impl Error {
                 "the server closed the connection".to_owned()
             }
             Error::Upgrade(Upgrade::Io { source, .. }) => format!("the connection broke: {source}"),
-            Error::Upgrade(error) => error.to_string(),
+            Error::Upgrade(error) => chain(error),
         };
-        Escaped(message.as_bytes()).to_string()
+        bounded::text(message.as_bytes())
     }
 
     fn reply(&self) -> Option<String> {
@@ -193,6 +195,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// What failed, and why.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let errors = iter::successors(Some(error), |error| error.source());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn kind(error: &starttls::Error) -> Kind {

@@ -3,12 +3,17 @@
 use starttls::Side;
 
 use crate::arguments::TlsArguments;
+use crate::bounded::{and_more, text};
 use crate::certificate::Certificate;
 use crate::failure::ResultType;
 use crate::finding::{Finding, Severity};
 use crate::ocsp::Status;
 use crate::report::{Outcome, Report};
+use crate::verdict::AGAIN;
 use crate::verify::days;
+
+/// How many names of a certificate a message has.
+const NAMES: usize = 10;
 
 /// What a server is held to.
 pub struct Expected {
@@ -37,7 +42,10 @@ pub fn of(report: &Report, expected: &Expected) -> Vec<Finding> {
         findings.extend(weak_signature(number, certificate));
     }
     findings.extend(chain_order(report.certificates()));
-    findings.extend(root_sent(report.certificates()));
+    match report.certificates_omitted() {
+        0 => findings.extend(root_sent(report.certificates())),
+        omitted => findings.push(long_chain(report.certificates().len(), omitted)),
+    }
     findings
 }
 
@@ -50,23 +58,34 @@ fn stripping(report: &Report) -> Option<Finding> {
         turns.any(|turn| turn.lines().any(sign))
     };
     let unlisted = report.cleartext.advertised == Some(false);
-    let ehlo_refused = failure.filter(|failure| failure.stage == "EHLO").and_then(|failure| failure.reply.as_deref());
+    // Other codes say that EHLO is known: RFC 5321 §4.2.4.
+    let unknown = |reply: &&str| reply.starts_with("500") || reply.starts_with("502");
+    let ehlo = failure.filter(|failure| failure.stage == "EHLO").and_then(|failure| failure.reply.as_deref());
     let (severity, message) = if smtp && report.outcome == Outcome::Plaintext && said(masked) {
-        (Severity::Critical, "a middlebox on the path writes X or * over words of the server's, as over STARTTLS")
+        let message =
+            "words of the server's replies are replaced by X or *, as middleboxes do: one may have been STARTTLS";
+        (Severity::Critical, message)
     } else if unlisted && report.outcome == Outcome::Upgraded {
-        (Severity::Warning, "the server upgrades, but its list lacks that: it may have been removed on the path")
-    } else if unlisted && said(|line| has(line, b"LOGINDISABLED")) {
         (
             Severity::Warning,
-            "the server wants TLS before a login, but does not offer it: the offer may have been removed",
+            "the server upgrades, but does not list that it does: the entry may have been removed on the path",
         )
-    } else if ehlo_refused.is_some_and(|reply| reply.starts_with("50")) && said(|line| has(line, b"ESMTP")) {
-        (Severity::Warning, "the greeting says ESMTP, but EHLO is refused: a middlebox may have changed either")
+    } else if unlisted && said(leaves_no_login) {
+        (
+            Severity::Warning,
+            "the server allows no login without TLS, and does not offer TLS: the offer may have been removed",
+        )
+    } else if ehlo.filter(unknown).is_some() && said(|line| has(line, b"ESMTP")) {
+        (Severity::Warning, "the greeting says ESMTP, but EHLO is not known: a middlebox may have changed either")
     } else {
         return None;
     };
-    let advice = "check again from another network: what stays comes from the server, what goes away from the path";
-    Some(Finding { severity, id: "stripping", message: message.to_owned(), advice })
+    Some(Finding { severity, id: "stripping", message: message.to_owned(), advice: AGAIN })
+}
+
+/// Whether a list of IMAP capabilities forbids LOGIN, and has no other way in.
+fn leaves_no_login(line: &[u8]) -> bool {
+    has(line, b"LOGINDISABLED") && !has(line, b" AUTH=")
 }
 
 /// Cisco's inspection of SMTP puts `250-XXXXXXXA` for a capability that it does not know, and for the greeting asterisks
@@ -105,7 +124,12 @@ fn name_mismatch(report: &Report) -> Option<Finding> {
         id: "name-mismatch",
         message: match &own.names[..] {
             [] => format!("the certificate holds no name, so not {} either", report.server_name),
-            names => format!("the certificate is not for {}, but for {}", report.server_name, names.join(", ")),
+            names => {
+                let shown = &names[..names.len().min(NAMES)];
+                let more = and_more(names.len() - shown.len() + own.names_omitted);
+                let (name, names) = (text(report.server_name.as_bytes()), shown.join(", "));
+                format!("the certificate is not for {name}, but for {names}{more}")
+            }
         },
         advice: "get a certificate that holds the name, or give --server-name one that it holds",
     })
@@ -167,6 +191,19 @@ fn chain_order(chain: &[Certificate]) -> Option<Finding> {
         message: format!("certificate {number} is not that of the issuer of the one before it"),
         advice: "send the server's own certificate first, and behind each that of its issuer",
     })
+}
+
+/// There is more than anybody needs.
+fn long_chain(kept: usize, omitted: usize) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        id: "long-chain",
+        message: format!(
+            "the server sends {} certificates, of which only the first {kept} are looked at",
+            kept + omitted
+        ),
+        advice: "send the server's own certificate and its intermediates, and nothing else",
+    }
 }
 
 fn root_sent(chain: &[Certificate]) -> Option<Finding> {

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use starttls::{Escaped, Side};
 
+use crate::bounded::and_more;
 use crate::certificate::Certificate;
 use crate::exposure::Exposure;
 use crate::finding::Finding;
@@ -63,6 +64,9 @@ fn dialogue(f: &mut Formatter<'_>, cleartext: &Cleartext) -> fmt::Result {
     if cleartext.dialogue.is_empty() {
         writeln!(f, "  (not a word)")?;
     }
+    if cleartext.dialogue_omitted > 0 {
+        writeln!(f, "  ({} more bytes are not shown)", cleartext.dialogue_omitted)?;
+    }
     writeln!(f)
 }
 
@@ -92,8 +96,11 @@ fn connection(f: &mut Formatter<'_>, tls: &Tls) -> fmt::Result {
     field(f, "ALPN", Some(tls.alpn.as_deref().unwrap_or_default()))?;
     field(f, "OCSP staple", Some(&tls.ocsp.as_ref().map(staple).unwrap_or_default()))?;
     for (number, shown) in tls.certificates.iter().enumerate() {
-        writeln!(f, "\nCertificate {} of {}", number + 1, tls.certificates.len())?;
+        writeln!(f, "\nCertificate {} of {}", number + 1, tls.certificates.len() + tls.certificates_omitted)?;
         certificate(f, shown)?;
+    }
+    if tls.certificates_omitted > 0 {
+        writeln!(f, "\n({} more certificates are not shown)", tls.certificates_omitted)?;
     }
     match &tls.verify_error {
         None => writeln!(f, "\nVerification: good\n"),
@@ -116,7 +123,8 @@ fn certificate(f: &mut Formatter<'_>, certificate: &Certificate) -> fmt::Result 
     field(f, "Serial", certificate.serial.as_deref())?;
     field(f, "Valid", validity.map(|(from, to)| format!("{from} to {to}")).as_deref())?;
     field(f, "Expires", validity.map(|_| expires).as_deref())?;
-    field(f, "Names", Some(&certificate.names.join(", ")))?;
+    let names = certificate.names.join(", ") + &and_more(certificate.names_omitted);
+    field(f, "Names", Some(&names))?;
     field(f, "Key", certificate.key.as_ref().map(|key| format!("{key}{bits}")).as_deref())?;
     field(f, "Signature", certificate.signature.as_deref())?;
     field(f, "SHA-256", Some(&certificate.sha256))?;

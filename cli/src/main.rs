@@ -1,8 +1,10 @@
 //! Checks the STARTTLS of a server, from the plaintext dialogue to the certificate.
 
 mod arguments;
+mod bounded;
 mod brief;
 mod certificate;
+mod chain;
 mod check;
 mod connect;
 mod demo;
@@ -17,6 +19,7 @@ mod implicit;
 mod ocsp;
 mod prometheus;
 mod protocols;
+mod rationed;
 mod remembered;
 mod report;
 mod scan;
@@ -34,8 +37,8 @@ use std::process::ExitCode;
 use std::slice;
 
 use clap::Parser;
+use clap::error::ContextValue;
 use smol::future;
-use starttls::Escaped;
 
 use arguments::{Arguments, CheckArguments, ClientArguments, Command, OutputArguments};
 use certificate::Certificate;
@@ -52,6 +55,8 @@ const WARNING: u8 = 1;
 const CRITICAL: u8 = 2;
 /// Could not tell.
 const UNKNOWN: u8 = 3;
+/// What a shell adds to the number of the signal that ended a program.
+const SIGNALLED: u8 = 128;
 
 fn main() -> ExitCode {
     match Arguments::try_parse() {
@@ -71,7 +76,10 @@ fn main() -> ExitCode {
         Ok(Arguments { command: Command::Man { subcommand } }) => match documents::manual(subcommand.as_deref()) {
             Some(page) => exit(page.and_then(|page| print(&page)), 0),
             None => {
-                complain(&format!("there is no subcommand {}", Escaped(subcommand.unwrap_or_default().as_bytes())));
+                complain(&format!(
+                    "there is no subcommand {}",
+                    bounded::text(subcommand.unwrap_or_default().as_bytes())
+                ));
                 UNKNOWN.into()
             }
         },
@@ -164,7 +172,12 @@ fn print_reports(all: &[Report], shown: &[&Report], human: String, output: &Outp
         _ => human,
     };
     if output.show_certs {
-        text.extend(shown.iter().flat_map(|report| report.certificates()).map(Certificate::pem));
+        for report in shown {
+            text.extend(report.certificates().iter().map(Certificate::pem));
+            if report.certificates_omitted() > 0 {
+                text += &format!("({} more certificates are not shown)\n", report.certificates_omitted());
+            }
+        }
     }
     print(text.as_bytes())
 }
@@ -197,6 +210,7 @@ fn print(text: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Says in one line why something was not done. What stands in it is escaped.
 fn complain(message: &str) {
     // There is nowhere left to complain about stderr.
     let _ = writeln!(io::stderr(), "starttls: {message}");
@@ -204,9 +218,14 @@ fn complain(message: &str) {
 
 /// What clap says first, on one line: usage and tips come behind the first empty line.
 fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    for (_, value) in error.context() {
+        if let ContextValue::String(value) = value {
+            text = text.replace(value, &bounded::cut(value));
+        }
+    }
     let first: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let first = first.join(" ");
     let message = first.strip_prefix("error: ").unwrap_or(&first);
-    format!("{} (see starttls --help)", Escaped(message.as_bytes()))
+    format!("{} (see starttls --help)", bounded::text(message.as_bytes()))
 }

@@ -8,6 +8,8 @@
 //! CertID ::= SEQUENCE { hashAlgorithm, OCTET STRING, OCTET STRING, INTEGER }
 //! ```
 
+use std::iter;
+
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
@@ -47,15 +49,14 @@ impl Staple {
 }
 
 fn status(response: &[u8], serial: Option<&str>) -> Option<Status> {
-    let response = parts(response)?;
-    let basic = parts(parts(response.get(1)?.data)?.get(1)?.data)?;
-    let data = inside(basic.first()?)?;
+    let basic = parts(parts(response).nth(1)?.data).nth(1)?;
+    let data = parts(basic.data).next()?;
     // The version is seldom there, and the list is the first sequence.
-    let list = data.iter().find(|part| part.tag() == Tag::Sequence && part.class() == Class::Universal)?;
-    inside(list)?.iter().find_map(|single| {
-        let single = inside(single)?;
-        let [id, status, ..] = &single[..] else { return None };
-        (Some(&*HEXLOWER.encode(inside(id)?.last()?.data)) == serial).then_some(())?;
+    let list = inside(&data).find(|part| part.tag() == Tag::Sequence && part.class() == Class::Universal)?;
+    inside(&list).find_map(|single| {
+        let mut single = inside(&single);
+        let (id, status) = (single.next()?, single.next()?);
+        (Some(&*HEXLOWER.encode(inside(&id).last()?.data)) == serial).then_some(())?;
         match (status.class(), status.tag().0) {
             (Class::ContextSpecific, 0) => Some(Status::Good),
             (Class::ContextSpecific, 1) => Some(Status::Revoked),
@@ -66,19 +67,21 @@ fn status(response: &[u8], serial: Option<&str>) -> Option<Status> {
 }
 
 /// The parts of the one value that `bytes` hold.
-fn parts(bytes: &[u8]) -> Option<Vec<Any<'_>>> {
-    inside(&Any::from_der(bytes).ok()?.1)
+fn parts(bytes: &[u8]) -> impl Iterator<Item = Any<'_>> {
+    Any::from_der(bytes).ok().into_iter().flat_map(|(_, value)| values(value.data))
 }
 
-fn inside<'a>(value: &Any<'a>) -> Option<Vec<Any<'a>>> {
-    let mut rest = value.data;
-    let mut parts = Vec::new();
-    while !rest.is_empty() {
-        let (behind, part) = Any::from_der(rest).ok()?;
-        parts.push(part);
-        rest = behind;
-    }
-    Some(parts)
+fn inside<'a>(value: &Any<'a>) -> impl Iterator<Item = Any<'a>> + use<'a> {
+    values(value.data)
+}
+
+/// One value behind the other, read as they are needed, up to one that cannot be.
+fn values(mut bytes: &[u8]) -> impl Iterator<Item = Any<'_>> {
+    iter::from_fn(move || {
+        let (behind, value) = Any::from_der(bytes).ok()?;
+        bytes = behind;
+        Some(value)
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Signatures on certificates that have been found right before. The servers of a scan share their intermediate authorities,
-//! and often a certificate; the same bytes, signed by the same key, verify alike.
+//! What came of the signatures on certificates that have been verified before. The servers of a scan share their intermediate
+//! authorities, and often a certificate; the same bytes and the same key verify alike. So do those that a hostile chain has
+//! verified over and over, one for each way through it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -11,21 +12,24 @@ use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerifica
 /// How many are remembered of each algorithm, before they are all forgotten.
 const MOST: usize = 4096;
 
+type Algorithms = Vec<&'static dyn SignatureVerificationAlgorithm>;
+
 /// The algorithms of rustls, for the signatures on certificates. That of a handshake never comes again.
-pub static ALGORITHMS: LazyLock<Vec<&'static dyn SignatureVerificationAlgorithm>> =
-    LazyLock::new(|| ALL.iter().map(|algorithm| algorithm as _).collect());
+pub static ALGORITHMS: LazyLock<Algorithms> =
+    LazyLock::new(|| remembering(default_provider().signature_verification_algorithms.all));
 
-static ALL: LazyLock<Vec<Remembering>> = LazyLock::new(|| {
-    let all = default_provider().signature_verification_algorithms.all;
-    all.iter().map(|&inner| Remembering { inner, right: Mutex::default() }).collect()
-});
+/// Each of these, remembering. rustls wants them for as long as the program runs.
+pub fn remembering(all: &[&'static dyn SignatureVerificationAlgorithm]) -> Algorithms {
+    let remembering = all.iter().map(|&inner| Remembering { inner, verified: Mutex::default() });
+    remembering.map(|algorithm| &*Box::leak(Box::new(algorithm)) as _).collect()
+}
 
-/// Verifies as `inner` does, but what was right once only once.
+/// Verifies as `inner` does, but the same only once.
 #[derive(Debug)]
 struct Remembering {
     inner: &'static dyn SignatureVerificationAlgorithm,
-    /// Hashes of keys, messages and signatures.
-    right: Mutex<HashSet<[u8; 32]>>,
+    /// Whether it is right, by the hash of key, message and signature.
+    verified: Mutex<HashMap<[u8; 32], bool>>,
 }
 
 impl SignatureVerificationAlgorithm for Remembering {
@@ -37,17 +41,19 @@ impl SignatureVerificationAlgorithm for Remembering {
             hash.update(part);
         }
         let hash = hash.finish().as_ref().try_into().map_err(|_| InvalidSignature)?;
-        let right = || self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        if right().contains(&hash) {
-            return Ok(());
-        }
-        self.inner.verify_signature(key, message, signature)?;
-        let mut right = right();
-        if right.len() == MOST {
-            right.clear();
-        }
-        right.insert(hash);
-        Ok(())
+        let verified = || self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = verified().get(&hash).copied();
+        let right = known.unwrap_or_else(|| {
+            // Others may verify meanwhile.
+            let right = self.inner.verify_signature(key, message, signature).is_ok();
+            let mut verified = verified();
+            if verified.len() == MOST {
+                verified.clear();
+            }
+            verified.insert(hash, right);
+            right
+        });
+        if right { Ok(()) } else { Err(InvalidSignature) }
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
@@ -86,20 +92,20 @@ mod tests {
 
     fn remembering() -> (&'static Counting, Remembering) {
         let inner: &Counting = Box::leak(Box::default());
-        (inner, Remembering { inner, right: Mutex::default() })
+        (inner, Remembering { inner, verified: Mutex::default() })
     }
 
     #[test]
-    fn what_is_right_is_verified_once_and_what_is_wrong_each_time() {
+    fn what_is_right_or_wrong_is_verified_once() {
         let (inner, algorithm) = remembering();
         for _ in 0..3 {
             assert!(algorithm.verify_signature(b"key", b"message", b"by message").is_ok());
         }
         assert_eq!(inner.0.load(Ordering::Relaxed), 1);
-        for count in 2..5 {
+        for _ in 0..3 {
             assert!(algorithm.verify_signature(b"key", b"message", b"by another").is_err());
-            assert_eq!(inner.0.load(Ordering::Relaxed), count);
         }
+        assert_eq!(inner.0.load(Ordering::Relaxed), 2);
     }
 
     #[test]
@@ -123,7 +129,7 @@ mod tests {
         let (_, algorithm) = remembering();
         for number in 0..3 * MOST {
             assert!(algorithm.verify_signature(&number.to_le_bytes(), b"", b"").is_ok());
-            assert!(algorithm.right.lock().unwrap().len() <= MOST);
+            assert!(algorithm.verified.lock().unwrap().len() <= MOST);
         }
     }
 

@@ -1,11 +1,14 @@
 //! The report of one check. Names and order of the fields are those of its JSON, which is a contract.
 
+use std::mem;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{CipherSuite, ClientConnection, SignatureScheme};
 use serde::{Serialize, Serializer};
 use starttls::{Dialogue, Escaped, Negotiation, Protocol, Required, Side};
 
+use crate::bounded::{self, DIALOGUE};
 use crate::certificate::Certificate;
 use crate::exposure::Exposure;
 use crate::failure::{Error, Failure, Kind};
@@ -42,9 +45,9 @@ pub struct Report {
     /// The name that the certificate was held against.
     #[serde(skip)]
     pub server_name: String,
-    /// What the server showed in a handshake that failed.
+    /// What the server showed in a handshake that failed, and how many certificates are left out.
     #[serde(skip)]
-    pub refused: Vec<Certificate>,
+    pub refused: (Vec<Certificate>, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -65,6 +68,8 @@ pub struct Cleartext {
     /// `None` if the server has not listed its capabilities.
     pub advertised: Option<bool>,
     pub dialogue: Vec<Turn>,
+    /// How many bytes of the dialogue are left out.
+    pub dialogue_omitted: usize,
 }
 
 /// What one side said before the other answered.
@@ -91,6 +96,8 @@ pub struct Tls {
     pub signature_scheme: Option<String>,
     pub alpn: Option<String>,
     pub ocsp: Option<Staple>,
+    /// How many certificates are left out.
+    pub certificates_omitted: usize,
 }
 
 impl Report {
@@ -111,7 +118,7 @@ impl Report {
             active: None,
             exposure: Vec::new(),
             server_name: String::new(),
-            refused: Vec::new(),
+            refused: Default::default(),
         }
     }
 
@@ -130,7 +137,12 @@ impl Report {
 
     /// What the server showed, its own first.
     pub fn certificates(&self) -> &[Certificate] {
-        self.tls.as_ref().map_or(&self.refused, |tls| &tls.certificates)
+        self.tls.as_ref().map_or(&self.refused.0, |tls| &tls.certificates)
+    }
+
+    /// How many certificates it showed beyond these.
+    pub fn certificates_omitted(&self) -> usize {
+        self.tls.as_ref().map_or(self.refused.1, |tls| tls.certificates_omitted)
     }
 
     pub fn exit_code(&self) -> u8 {
@@ -146,26 +158,36 @@ impl Report {
     }
 }
 
+/// The dialogue as it goes on: the beginning of it, whatever else is said.
+#[derive(Debug, Default)]
+pub struct Recording(Arc<Mutex<Cleartext>>);
+
+impl Recording {
+    /// What notes it.
+    pub fn tap(&self) -> impl FnMut(Side, &[u8]) + Send + 'static {
+        let recorded = self.0.clone();
+        move |side, bytes| recorded.lock().unwrap_or_else(PoisonError::into_inner).add(side, bytes)
+    }
+}
+
 impl Cleartext {
-    /// `chunks` is what the tap saw.
-    pub fn new<D: Dialogue>(
-        negotiation: &Negotiation<D, Required>,
-        chunks: impl Iterator<Item = (Side, Vec<u8>)>,
-    ) -> Self {
-        let mut dialogue: Vec<Turn> = Vec::new();
-        for (from, text) in chunks {
-            match dialogue.last_mut() {
-                Some(turn) if turn.from == from => turn.text.extend(text),
-                _ => dialogue.push(Turn { from, text }),
-            }
+    /// What was recorded, once the negotiation is over.
+    pub fn new<D: Dialogue>(negotiation: &Negotiation<D, Required>, recording: &Recording) -> Self {
+        let recorded = mem::take(&mut *recording.0.lock().unwrap_or_else(PoisonError::into_inner));
+        Self { round_trips: negotiation.round_trips(), advertised: negotiation.advertised(), ..recorded }
+    }
+
+    fn add(&mut self, from: Side, bytes: &[u8]) {
+        let kept = &bytes[..bytes.len().min(DIALOGUE.saturating_sub(self.sent_bytes + self.received_bytes))];
+        match from {
+            Side::Client => self.sent_bytes += bytes.len(),
+            Side::Server => self.received_bytes += bytes.len(),
         }
-        let bytes = |side| dialogue.iter().filter(|turn| turn.from == side).map(|turn| turn.text.len()).sum();
-        Self {
-            round_trips: negotiation.round_trips(),
-            sent_bytes: bytes(Side::Client),
-            received_bytes: bytes(Side::Server),
-            advertised: negotiation.advertised(),
-            dialogue,
+        self.dialogue_omitted += bytes.len() - kept.len();
+        match self.dialogue.last_mut() {
+            _ if kept.is_empty() => {}
+            Some(turn) if turn.from == from => turn.text.extend(kept),
+            _ => self.dialogue.push(Turn { from, text: kept.to_vec() }),
         }
     }
 }
@@ -177,8 +199,7 @@ impl Tls {
         let version = connection.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
         let suite = connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite()));
         let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
-        let chain = connection.peer_certificates().unwrap_or_default();
-        let certificates: Vec<_> = chain.iter().map(Certificate::new).collect();
+        let (certificates, certificates_omitted) = recorder.map(Recorder::certificates).unwrap_or_default();
         let serial = certificates.first().and_then(|own| own.serial.as_deref());
         let verify_error = recorder.and_then(Recorder::error).map(verify::words);
         Self {
@@ -189,9 +210,10 @@ impl Tls {
             verified: verify_error.is_none(),
             verify_error,
             signature_scheme: recorder.and_then(Recorder::scheme).map(scheme),
-            alpn: connection.alpn_protocol().map(|protocol| Escaped(protocol).to_string()),
+            alpn: connection.alpn_protocol().map(bounded::text),
             ocsp: recorder.and_then(Recorder::staple).map(|staple| Staple::new(staple, serial)),
             certificates,
+            certificates_omitted,
         }
     }
 }
@@ -238,4 +260,27 @@ pub fn side<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error
 
 fn escaped<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Escaped(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use starttls::protocol::Pop3;
+
+    use super::*;
+
+    #[test]
+    fn of_a_dialogue_the_beginning_is_kept_however_it_comes() {
+        for size in [1, 1000, 5 * DIALOGUE] {
+            let recording = Recording::default();
+            let mut tap = recording.tap();
+            tap(Side::Client, b"STLS\r\n");
+            vec![b'x'; 5 * DIALOGUE].chunks(size).for_each(|chunk| tap(Side::Server, chunk));
+            tap(Side::Client, b"QUIT\r\n");
+            let kept = Cleartext::new(&Negotiation::required(Pop3::new()), &recording);
+            let lengths: Vec<_> = kept.dialogue.iter().map(|turn| (turn.from, turn.text.len())).collect();
+            assert_eq!(lengths, [(Side::Client, 6), (Side::Server, DIALOGUE - 6)], "{size}");
+            assert_eq!((kept.sent_bytes, kept.received_bytes), (12, 5 * DIALOGUE));
+            assert_eq!(kept.dialogue_omitted, 12 + 4 * DIALOGUE);
+        }
+    }
 }

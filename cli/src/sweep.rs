@@ -8,6 +8,7 @@ use starttls::Protocol;
 
 use crate::check::Checker;
 use crate::failure::Kind;
+use crate::rationed::Rationed;
 use crate::report::Report;
 use crate::table::{Layout, table, terminal};
 use crate::target::Target;
@@ -38,7 +39,8 @@ impl Sweep {
     /// Checks all targets at once.
     pub fn run(checker: &Checker, targets: &[Target], guessed: bool) -> Self {
         let executor = LocalExecutor::new();
-        let checks: Vec<_> = targets.iter().map(|target| executor.spawn(checker.check::<TcpStream>(target))).collect();
+        let checks: Vec<_> =
+            targets.iter().map(|target| executor.spawn(checker.check::<Rationed<TcpStream>>(target))).collect();
         let reports = smol::block_on(executor.run(async {
             let mut reports = Vec::new();
             for check in checks {

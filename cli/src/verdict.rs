@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
+use crate::certificate::Certificate;
 use crate::failure::{Kind, ResultType};
 use crate::finding::{Finding, Severity};
 use crate::report::Report;
@@ -24,45 +25,66 @@ impl Report {
         }
     }
 
-    /// What to do about the failure. A wrong name is a finding, which has its own.
+    /// What to do about the failure, if something follows from what is known. A wrong name is a finding, which has its own.
     pub fn advice(&self) -> Option<String> {
         let failure = self.failure.as_ref()?;
         let protocol = self.protocol.unwrap_or("the protocol");
+        // One that has answered as the protocol has it speaks it.
+        let speaks = self.cleartext.round_trips > 0;
         let advice = match failure.kind {
-            // Their messages say what to change.
-            Kind::Connect | Kind::Config => return None,
-            Kind::NotAdvertised => {
-                "check that TLS is configured on the server, and that no middlebox on the path removes STARTTLS"
+            // Their messages say all that there is to say.
+            Kind::Connect | Kind::Config | Kind::Limit => return None,
+            Kind::NotAdvertised => "check that TLS is enabled on the server",
+            Kind::Refused if self.cleartext.advertised == Some(true) => {
+                "look into the server's log for why it offers TLS and then refuses it"
             }
-            Kind::Refused => {
-                "look into the server's log: often it cannot read its certificate or key, or it limits its clients"
+            Kind::Refused => "look into the server's log for why it refuses",
+            Kind::Injection => AGAIN,
+            Kind::Preauth => {
+                "use a connection on which the server does not log the client in by itself: TLS comes first"
             }
-            Kind::Injection => {
-                "check again from another network: what stays comes from the server, what goes away from the path"
-            }
-            Kind::Preauth => "connect in a way that leaves the login to the client: a session is upgraded before it",
-            Kind::Protocol | Kind::Limit => {
+            Kind::Protocol if speaks => return None,
+            Kind::Protocol => {
                 return Some(format!("check that this port speaks {protocol}; --starttls names another protocol"));
             }
+            Kind::Timeout if speaks || self.implicit => "try a longer --timeout, or look into the server's log",
             Kind::Timeout => {
                 return Some(format!(
                     "check that this port speaks {protocol}, and not TLS from the first byte; or a longer --timeout"
                 ));
             }
-            Kind::Closed => "look into the server's log: it may refuse this address, or expect TLS from the first byte",
-            Kind::Tls => "check that the server has TLS 1.2 or 1.3, and look into its log",
+            Kind::Closed if self.cleartext.received_bytes > 0 || self.implicit => "look into the server's log",
+            Kind::Closed => {
+                return Some(format!(
+                    "check that this port speaks {protocol}, and not TLS from the first byte; or look into the server's log"
+                ));
+            }
+            Kind::Tls => "look into the server's log",
             Kind::Certificate => match failure.tlsrpt {
-                Some(ResultType::Expired) => "renew the certificate and reload the server",
+                Some(ResultType::Expired) => return self.expired(),
                 Some(ResultType::HostMismatch) => return None,
                 Some(ResultType::NotTrusted) => {
-                    "let the server send its whole chain; a private authority is trusted with --ca-file"
+                    "let the server send all intermediates; a private authority is trusted with --ca-file"
                 }
                 _ => "replace the certificate",
             },
         };
         Some(advice.to_owned())
     }
+
+    /// What to do about the first certificate that has expired. There is none if a trusted one has.
+    fn expired(&self) -> Option<String> {
+        let expired = |certificate: &Certificate| certificate.days_left.is_some_and(|_| certificate.left < 0);
+        Some(match self.certificates().iter().position(expired)? {
+            0 => "renew the certificate and reload the server".to_owned(),
+            number => format!("replace certificate {} of the chain, which has expired, on the server", number + 1),
+        })
+    }
 }
+
+/// What to do to tell the server from the path to it.
+pub const AGAIN: &str =
+    "check again from another network: if it is still so, it comes from the server, and else from the path";
 
 /// How many findings make the exit code what it is.
 fn with(findings: &[Finding]) -> String {

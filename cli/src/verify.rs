@@ -8,7 +8,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
+use crate::bounded;
 use crate::certificate::Certificate;
+use crate::chain::Chain;
 use crate::failure::ResultType;
 
 /// Verifies as `inner` does, but says yes to every certificate and keeps what is wrong with it.
@@ -21,7 +23,7 @@ pub struct Recorder {
     /// The name to verify, which need not be the one that is sent as SNI.
     server_name: ServerName<'static>,
     error: OnceLock<Error>,
-    chain: OnceLock<Vec<CertificateDer<'static>>>,
+    chain: OnceLock<Chain>,
     staple: OnceLock<Vec<u8>>,
     scheme: OnceLock<SignatureScheme>,
 }
@@ -37,9 +39,9 @@ impl Recorder {
         self.error.get()
     }
 
-    /// The certificates as the server sent them, whatever came of the handshake.
-    pub fn certificates(&self) -> Vec<Certificate> {
-        self.chain.get().into_iter().flatten().map(Certificate::new).collect()
+    /// The certificates as the server sent them, whatever came of the handshake, and how many are left out.
+    pub fn certificates(&self) -> (Vec<Certificate>, usize) {
+        self.chain.get().map(|chain| (Certificate::chain(&chain.certificates), chain.omitted)).unwrap_or_default()
     }
 
     /// The OCSP response that was stapled to the certificate.
@@ -79,6 +81,39 @@ impl Display for WeakKey {
 
 impl std::error::Error for WeakKey {}
 
+/// What is wrong with a chain of which not every certificate was considered.
+#[derive(Debug)]
+struct Partly {
+    error: Error,
+    sent: usize,
+    left_out: usize,
+}
+
+impl Display for Partly {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { error, sent, left_out } = self;
+        let considered = sent - left_out;
+        write!(f, "{}; the chain has {sent} certificates, of which only {considered} were considered", words(error))
+    }
+}
+
+impl std::error::Error for Partly {}
+
+impl From<Partly> for Error {
+    fn from(partly: Partly) -> Self {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(partly))))
+    }
+}
+
+impl Partly {
+    fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
 impl ServerCertVerifier for Recorder {
     fn verify_server_cert(
         &self,
@@ -88,13 +123,16 @@ impl ServerCertVerifier for Recorder {
         staple: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let _ =
-            self.chain.set([end_entity].into_iter().chain(intermediates).map(|der| der.clone().into_owned()).collect());
+        let chain = self.chain.get_or_init(|| Chain::new(end_entity, intermediates));
+        let (considered, left_out) = chain.considered();
         if !staple.is_empty() {
             let _ = self.staple.set(staple.to_vec());
         }
-        if let Err(error) = self.inner.verify_server_cert(end_entity, intermediates, &self.server_name, staple, now) {
-            let _ = self.error.set(error);
+        if let Err(error) = self.inner.verify_server_cert(end_entity, &considered, &self.server_name, staple, now) {
+            // The name is that of the server's own certificate.
+            let partly = left_out > 0 && result_type(&error) != ResultType::HostMismatch;
+            let sent = chain.sent();
+            let _ = self.error.set(if partly { Partly { error, sent, left_out }.into() } else { error });
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -126,7 +164,10 @@ impl ServerCertVerifier for Recorder {
 
 /// What is wrong with a certificate, or went wrong in TLS, for someone who does not know rustls.
 pub fn words(error: &Error) -> String {
-    match error {
+    if let Some(partly) = Partly::of(error) {
+        return partly.to_string();
+    }
+    let words = match error {
         Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
             let ago = days(time.as_secs().saturating_sub(not_after.as_secs()));
             format!("a certificate of the chain expired {ago} ago")
@@ -142,10 +183,14 @@ pub fn words(error: &Error) -> String {
             "no trusted authority has signed the certificate".to_owned()
         }
         Error::InvalidCertificate(CertificateError::BadSignature) => {
-            "the certificate names a trusted authority, which has not signed it: there are two of one name".to_owned()
+            "the certificate names a trusted authority that has not signed it: there may be two of the same name"
+                .to_owned()
         }
         Error::InvalidCertificate(error) if is_authority(error) => {
-            "the certificate is that of an authority, which no server may use; most likely it is self-signed".to_owned()
+            "the certificate is that of a certificate authority, which no server may use".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::Other(other)) if is_too_much(other) => {
+            "the chain is too long or too entangled to be verified".to_owned()
         }
         Error::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<WeakKey>() => {
             format!("the server's certificate cannot be used: {}", other.0)
@@ -154,11 +199,15 @@ pub fn words(error: &Error) -> String {
         Error::AlertReceived(alert) => format!("the server ended the TLS handshake with the alert {alert:?}"),
         Error::InvalidMessage(error) => format!("what the server sent is not TLS ({error:?})"),
         error => error.to_string(),
-    }
+    };
+    bounded::text(words.as_bytes())
 }
 
 /// The result type of RFC 8460 for it.
 pub fn result_type(error: &Error) -> ResultType {
+    if let Some(partly) = Partly::of(error) {
+        return result_type(&partly.error);
+    }
     match error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             ResultType::Expired
@@ -181,6 +230,23 @@ pub fn days(seconds: u64) -> String {
         1 => "1 day".to_owned(),
         days => format!("{days} days"),
     }
+}
+
+/// Whether webpki gave up.
+fn is_too_much(error: &OtherError) -> bool {
+    use webpki::Error::{
+        MaximumNameConstraintComparisonsExceeded, MaximumPathBuildCallsExceeded, MaximumPathDepthExceeded,
+        MaximumSignatureChecksExceeded,
+    };
+    matches!(
+        error.0.downcast_ref(),
+        Some(
+            MaximumNameConstraintComparisonsExceeded
+                | MaximumPathBuildCallsExceeded
+                | MaximumPathDepthExceeded
+                | MaximumSignatureChecksExceeded
+        )
+    )
 }
 
 /// What openssl makes by default when it is asked for a self-signed certificate fails for this reason first.

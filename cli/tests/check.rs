@@ -129,7 +129,7 @@ fn a_certificate_that_does_not_hold_is_reported_with_its_flaw() {
         (Flaw::Expired, &authority, "certificate-expired", "expired"),
         (Flaw::WrongName, &authority, "certificate-host-mismatch", "not for localhost"),
         // The other authority has the same name.
-        (Flaw::None, &Authority::default(), "certificate-not-trusted", "two of one name"),
+        (Flaw::None, &Authority::default(), "certificate-not-trusted", "two of the same name"),
     ] {
         let run = check("smtp", &good_server("smtp", &authority, flaw), trusted);
         assert_failure(&run, "upgraded", "certificate", "TLS", json!(tlsrpt));
@@ -147,7 +147,7 @@ fn a_self_signed_certificate_is_not_trusted() {
     // Whether it is an authority is the choice of who makes it: `openssl req -x509` says yes by default.
     for (is_ca, words) in [
         (rcgen::IsCa::NoCa, "no trusted authority has signed"),
-        (rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained), "most likely it is self-signed"),
+        (rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained), "is that of a certificate authority"),
     ] {
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("valid names");
         params.is_ca = is_ca;

@@ -2,13 +2,14 @@
 
 mod support;
 
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair, PublicKeyData, SignatureAlgorithm, date_time_ymd};
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
-use starttls_replay::{Authority, Flaw, Server, Transcript, play};
-use support::{Run, check_with, replay, serve, server_config};
+use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
+use support::{Run, check_with, line, replay, serve, server_config};
 
 /// Checks an SMTP server that shows `chain`, for `localhost`.
 fn check(chain: Vec<CertificateDer<'static>>, key: &KeyPair, authority: &Authority, options: &[&str]) -> Run {
@@ -207,13 +208,13 @@ fn signs_of_stripping_are_told_from_its_absence() {
                 "S: 220 mail.example ESMTP\n{ehlo}\nS: 250-mail.example\nS: 250-SIZE 10\nS: 250 XXXXXXXA\n= declined"
             ),
             &[],
-            Some((2, "critical", "writes X or * over words")),
+            Some((2, "critical", "replaced by X or *")),
         ),
         (
             "lmtp",
             "S: 220 *****************0*2\nC: LHLO client.example\nS: 250 mail.example\n= declined".to_owned(),
             &[],
-            Some((2, "critical", "writes X or * over words")),
+            Some((2, "critical", "replaced by X or *")),
         ),
         (
             "smtp",
@@ -225,21 +226,27 @@ fn signs_of_stripping_are_told_from_its_absence() {
             "smtp",
             format!("S: 220 mail.example ESMTP\n{ehlo}\nS: 502 what?\n= declined"),
             &[],
-            Some((2, "warning", "says ESMTP, but EHLO is refused")),
+            Some((2, "warning", "says ESMTP, but EHLO is not known")),
         ),
         ("smtp", format!("S: 220 mail.example\n{ehlo}\nS: 502 what?\n= declined"), &[], None),
+        // Servers that know EHLO say these.
+        ("smtp", format!("S: 220 mail.example ESMTP\n{ehlo}\nS: 501 bad name\n= declined"), &[], None),
+        ("smtp", format!("S: 220 mail.example ESMTP\n{ehlo}\nS: 504 no such name\n= declined"), &[], None),
+        ("smtp", format!("S: 220 mail.example ESMTP\n{ehlo}\nS: 550 go away\n= declined"), &[], None),
         (
             "imap",
             "S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED] ready\n= declined".to_owned(),
             &[],
-            Some((2, "warning", "wants TLS before a login, but does not offer it")),
+            Some((2, "warning", "allows no login without TLS")),
         ),
         ("imap", "S: * OK [CAPABILITY IMAP4rev1 AUTH=LOGIN] ready\n= declined".to_owned(), &[], None),
+        // There is another way in.
+        ("imap", "S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=GSSAPI] ready\n= declined".to_owned(), &[], None),
         (
             "smtp",
             format!("S: 220 mail.example\n{ehlo}\nS: 250 mail.example\nC: STARTTLS\nS: 220 go\n= upgraded"),
             &["--insist", "--server-name", "localhost"],
-            Some((1, "warning", "upgrades, but its list lacks that")),
+            Some((1, "warning", "upgrades, but does not list")),
         ),
     ] {
         let run = check_transcript(protocol, &transcript, options);
@@ -251,5 +258,87 @@ fn signs_of_stripping_are_told_from_its_absence() {
         };
         assert_eq!((run.code, found), (code, Some(("stripping".to_owned(), severity.to_owned()))), "{}", run.stdout);
         assert!(run.stdout.contains(words), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn advice_follows_from_what_is_known() {
+    let greeting = "S: 220 mail.example ESMTP\nC: EHLO client.example";
+    let long = format!("S: INFO {{\"x\":\"{}\"}}\n= limit", "x".repeat(9000));
+    for (protocol, transcript, advice) in [
+        ("nats", &*long, None),
+        ("smtp", "S: 554 mail.example\n= closing", Some("look into the server's log for why it refuses")),
+        (
+            "smtp",
+            &format!("{greeting}\nS: 250-mail.example\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now\n= declined"),
+            Some("look into the server's log for why it offers TLS and then refuses it"),
+        ),
+        (
+            "smtp",
+            &format!("{greeting}\nS: 250 mail.example\n= declined"),
+            Some("check that TLS is enabled on the server"),
+        ),
+        (
+            "smtp",
+            "S: SSH-2.0-x\n= unexpected",
+            Some("check that this port speaks smtp; --starttls names another protocol"),
+        ),
+        ("smtp", &format!("{greeting}\nS: what?\n= unexpected"), None),
+        ("smtp", &format!("{greeting}\n= closed"), Some("look into the server's log")),
+        (
+            "smtp",
+            "= closed",
+            Some("check that this port speaks smtp, and not TLS from the first byte; or look into the server's log"),
+        ),
+        (
+            "smtp",
+            "S: 220 mail.example\nS: 250 mail.example\n= injected",
+            Some(
+                "check again from another network: if it is still so, it comes from the server, and else from the path",
+            ),
+        ),
+    ] {
+        let (authority, transcript) = (Authority::default(), transcript.parse::<Transcript>().expect("a transcript"));
+        let config = authority.server_config(Flaw::None);
+        let server = serve(move |mut stream| {
+            if transcript.outcome != "closed" {
+                return play(stream, &transcript, config.clone());
+            }
+            for turn in &transcript.turns {
+                match turn {
+                    Turn::Server(said) => stream.write_all(said)?,
+                    Turn::Client(_) => drop(line(&mut stream)?),
+                }
+            }
+            Ok(())
+        });
+        let run = check_with(&format!("{protocol}://{}", server.address()), &authority, &["--brief"]);
+        let told = run.stdout.lines().find_map(|line| line.strip_prefix("Try: "));
+        assert_eq!((run.code, told), (2, advice), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn the_certificate_that_has_expired_is_the_one_to_renew() {
+    let root = Authority::default();
+    let [middle, own] = [(); 2].map(|()| KeyPair::generate().expect("a key"));
+    let params = |year| {
+        let mut params = CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Intermediate CA");
+        params.not_after = date_time_ymd(year, 1, 1);
+        params
+    };
+    for (flaw, year, advice) in [
+        (Flaw::Expired, 2099, "renew the certificate and reload the server"),
+        (Flaw::None, 2021, "replace certificate 2 of the chain, which has expired, on the server"),
+    ] {
+        let issuer = rcgen::Issuer::new(params(year), &middle);
+        let leaf = Authority::params(flaw).signed_by(&own, &issuer).expect("a certificate");
+        let chain = vec![leaf.der().clone(), root.sign(params(year), &middle).der().clone()];
+        let server = replay("smtp/postfix.txt", server_config(chain, None, &own));
+        let options = ["--brief", "--server-name", "localhost"];
+        let run = check_with(&format!("smtp://{}", server.address()), &root, &options);
+        assert!(run.stdout.contains(&format!("\nTry: {advice}\n")), "{}", run.stdout);
     }
 }

@@ -6,16 +6,13 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use starttls_replay::{Authority, Flaw, Server};
-use support::{Run, ca_file, good_server, serve, tool, wait};
+use support::{Run, ca_file, good_server, serve, terminal, tool, wait};
 
 /// A scan of a server that upgrades, and of one that does not end until it is ended.
 struct Scene {
@@ -94,23 +91,12 @@ fn it_has_as_many_descriptors_as_it_needs_or_says_so() {
     }
 }
 
-/// A terminal of this width: its own end, and the one for a program.
-fn terminal(width: u16) -> (File, OwnedFd) {
-    let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&own).expect("it is ours");
-    unlockpt(&own).expect("it is ours");
-    tcsetwinsize(&own, Winsize { ws_row: 24, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 }).expect("a size");
-    let name = ptsname(&own, Vec::new()).expect("a name");
-    let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
-    let other = File::options().read(true).write(true).open(path).expect("a terminal");
-    (own.into(), other.into())
-}
-
 #[test]
 fn a_terminal_gets_a_bar_and_is_left_as_it_was() {
     let scene = Scene::new();
     for width in [80, 120] {
-        let (mut own, other) = terminal(width);
+        let (mut own, other) = terminal();
+        tcsetwinsize(&own, Winsize { ws_row: 24, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 }).expect("a size");
         let mut command = tool();
         scene.scan(&mut command);
         let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bar-{}", std::process::id()));

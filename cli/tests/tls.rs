@@ -25,11 +25,11 @@ fn the_fields_that_came_later_stand_behind_the_others() {
     let tls = &report["tls"];
     let last =
         |object: &Value| object.as_object().expect("an object").keys().rev().take(4).cloned().collect::<Vec<_>>();
-    assert_eq!(last(tls), ["ocsp", "alpn", "signature_scheme", "post_quantum"]);
+    assert_eq!(last(tls), ["certificates_omitted", "ocsp", "alpn", "signature_scheme"]);
     assert_eq!((&tls["post_quantum"], &tls["signature_scheme"]), (&json!(true), &json!("ecdsa_secp256r1_sha256")));
     assert_eq!((&tls["alpn"], &tls["ocsp"]), (&Value::Null, &Value::Null));
     let shown = &tls["certificates"][0];
-    assert_eq!(last(shown), ["days_left", "spki_sha256", "signature", "serial"]);
+    assert_eq!(last(shown), ["names_omitted", "days_left", "spki_sha256", "signature"]);
     // DER keeps it positive.
     assert_eq!((&shown["serial"], &shown["signature"]), (&json!("00cafe"), &json!("ecdsa-with-SHA256")));
     let pin = HEXLOWER.encode(digest(&SHA256, &key.subject_public_key_info()).as_ref());

@@ -25,6 +25,7 @@ const LONG_PASSWORD: u32 = 0x0001;
 const PROTOCOL_41: u32 = 0x0200;
 const SSL: u32 = 0x0800;
 const SECURE_CONNECTION: u32 = 0x8000;
+const PLUGIN_AUTH: u32 = 0x0008_0000;
 
 /// Those that SSLRequest has whatever the caller wants, and those that it may have whatever the greeting says: MariaDB's
 /// leaves out CLIENT_LONG_PASSWORD, which all servers since MySQL 4.1 take for granted.
@@ -74,14 +75,14 @@ pub struct Mysql {
 }
 
 impl Mysql {
-    /// A client that wants nothing but TLS: CLIENT_LONG_PASSWORD and CLIENT_SECURE_CONNECTION, packets of up to 16 MiB,
-    /// and utf8mb4_general_ci.
+    /// A client with CLIENT_LONG_PASSWORD, CLIENT_SECURE_CONNECTION and CLIENT_PLUGIN_AUTH, packets of up to 16 MiB, and
+    /// utf8mb4_general_ci. Without CLIENT_PLUGIN_AUTH, only users with the plugin mysql_native_password can log in.
     pub fn new() -> Self {
         let mut request = Vec::from([0; 36]);
         request[0] = 32;
         request[3] = 1;
         Self { request, knobs: Knobs::default(), advertised: None, greeting: None }
-            .capabilities(LONG_PASSWORD | SECURE_CONNECTION)
+            .capabilities(LONG_PASSWORD | SECURE_CONNECTION | PLUGIN_AUTH)
             .max_packet(1 << 24)
             .character_set(45)
     }

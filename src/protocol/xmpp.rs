@@ -66,6 +66,8 @@ pub struct Xmpp {
     tag: Vec<u8>,
     condition: &'static str,
     text: Excerpt<128>,
+    /// Whether the server speaks XMPP 1.0 or later.
+    modern: bool,
     required: bool,
     advertised: Option<bool>,
 }
@@ -132,6 +134,7 @@ impl Xmpp {
             tag: Vec::new(),
             condition: "error",
             text: Excerpt::new(),
+            modern: false,
             required: false,
             advertised: None,
         }
@@ -193,7 +196,7 @@ impl Xmpp {
             }
             (_, 2, Open::Stream, _, "error") => Open::Error,
             (Awaiting::Features, 2, Open::Stream, STREAMS, "features") => Open::Features,
-            (Awaiting::Features, 3, Open::Features, TLS, "starttls") => {
+            (Awaiting::Features, 3, Open::Features, TLS, "starttls") if self.modern => {
                 self.advertised = Some(true);
                 Open::StartTls
             }

@@ -6,7 +6,10 @@ use std::io::{self, IoSlice, Read, Write};
 
 use rustls::ConnectionCommon;
 
-use crate::Framing;
+use crate::{Error, Framing, Limit};
+
+/// How many frames of a handshake may be empty.
+const EMPTY: u8 = 16;
 
 /// The handshake of one connection. It survives a stream that is not ready.
 ///
@@ -17,6 +20,8 @@ pub struct Handshake {
     header: Vec<u8>,
     /// How many bytes of TLS the frame still holds.
     left: usize,
+    /// How many frames were empty.
+    empty: u8,
     /// Frames that the stream has not taken yet.
     unsent: Vec<u8>,
 }
@@ -24,14 +29,15 @@ pub struct Handshake {
 impl Handshake {
     /// A handshake that travels as `framing` has it, which [`Tls::framing`](crate::Tls) tells.
     pub fn new(framing: Option<Framing>) -> Self {
-        Self { framing, header: Vec::new(), left: 0, unsent: Vec::new() }
+        Self { framing, header: Vec::new(), left: 0, empty: 0, unsent: Vec::new() }
     }
 
     /// Completes the handshake of `connection` over `stream`, and sends all of it.
     ///
     /// # Errors
     /// Those of the stream. [`WouldBlock`](io::ErrorKind::WouldBlock) means that it is to be called again when the stream
-    /// is ready. An error of TLS, or of the frames, is within an [`io::Error`].
+    /// is ready, and [`WriteZero`](io::ErrorKind::WriteZero) that the stream takes no more. An error of TLS, or of the frames,
+    /// is within an [`io::Error`].
     pub fn complete<C: DerefMut<Target = ConnectionCommon<D>>, D>(
         &mut self,
         connection: &mut C,
@@ -78,6 +84,12 @@ impl<S: Read> Read for Framed<'_, S> {
             if let Ok(header) = self.handshake.header[..].try_into() {
                 self.handshake.left = framing.length(header).map_err(io::Error::other)?;
                 self.handshake.header.clear();
+                if self.handshake.left == 0 {
+                    self.handshake.empty += 1;
+                    if self.handshake.empty > EMPTY {
+                        return Err(io::Error::other(Error::Limit(Limit::Lines)));
+                    }
+                }
             }
         }
         let most = buffer.len().min(self.handshake.left);
@@ -93,7 +105,13 @@ impl<S: Write> Write for Framed<'_, S> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Some(framing) = self.handshake.framing else { return self.stream.write_vectored(slices) };
+        let Some(framing) = self.handshake.framing else {
+            // rustls would go on asking.
+            return match self.stream.write_vectored(slices)? {
+                0 => Err(io::ErrorKind::WriteZero.into()),
+                sent => Ok(sent),
+            };
+        };
         self.send()?;
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
         let mut frames = bytes.chunks(Framing::MOST).peekable();

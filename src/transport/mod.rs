@@ -1,17 +1,32 @@
 //! What the transports have in common: the handshake, and how an upgrade may end otherwise than in TLS.
 
 mod handshake;
+mod race;
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::io;
+use std::time::Instant;
 
 use crate::Reason;
 
 pub use handshake::Handshake;
+pub use race::{ATTEMPT_DELAY, interleaved, race};
+
+/// How far away a deadline is that is none. The instants of some systems end soon behind it.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The instant `timeout` from now.
+///
+/// A timeout too long for the clock, such as [`Duration::MAX`], means that there is no deadline: the instant is 30 years away.
+pub fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + FAR)
+}
 
 /// A connection that the server left in plaintext, ready for use.
 #[derive(Debug)]
@@ -25,11 +40,14 @@ pub struct Declined<S> {
 }
 
 /// Why an upgrade over a socket failed.
+///
+/// `Display` says what failed, and [`source`](core::error::Error::source) why: an [`io::Error`], a [`rustls::Error`] or a
+/// [`crate::Error`]. Print the chain to show both.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The host has no address that can be found out.
-    #[error("cannot resolve {host}: {source}")]
+    #[error("cannot resolve {host}")]
     Resolve {
         /// As the caller gave it.
         host: String,
@@ -43,7 +61,7 @@ pub enum Error {
         failures: Vec<(SocketAddr, io::Error)>,
     },
     /// The dialogue before TLS failed.
-    #[error("{awaiting}: {source}")]
+    #[error("the negotiation failed at {awaiting}")]
     Negotiation {
         /// The reply that was awaited.
         awaiting: &'static str,
@@ -51,13 +69,13 @@ pub enum Error {
         source: crate::Error,
     },
     /// The deadline passed.
-    #[error("{stage}: the deadline passed")]
+    #[error("the deadline passed at {stage}")]
     Timeout {
         /// `resolve`, `connect`, the reply that was awaited, or `TLS`.
         stage: &'static str,
     },
     /// The connection broke.
-    #[error("{stage}: {source}")]
+    #[error("the connection failed at {stage}")]
     Io {
         /// As for [`Timeout`](Self::Timeout).
         stage: &'static str,
@@ -65,8 +83,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The TLS handshake failed, the certificate's verification included.
-    #[error("TLS: {0}")]
-    Tls(rustls::Error),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] rustls::Error),
 }
 
 impl Error {
@@ -80,10 +98,13 @@ impl Error {
         }
     }
 
-    /// What became of a stream that gave an error, for a transport: `stage` is as for [`stage`](Self::stage).
+    /// Turns an error of a stream into an error of the upgrade, for a transport. `stage` is as for [`stage`](Self::stage).
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut) means the deadline, unless it comes from the operating system: then the
+    /// connection broke.
     pub fn during(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            io::ErrorKind::TimedOut => Error::Timeout { stage },
+            io::ErrorKind::TimedOut if source.raw_os_error().is_none() => Error::Timeout { stage },
             _ => source
                 .downcast()
                 .map(Error::Tls)

@@ -68,6 +68,7 @@ impl Input {
         Ok(match &self.file {
             None => Box::new(io::empty()),
             Some(file) if file == Path::new("-") => Box::new(BufReader::new(io::stdin())),
+            Some(file) if file.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Some(file) => Box::new(BufReader::new(File::open(file)?)),
         })
     }

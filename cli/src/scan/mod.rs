@@ -1,9 +1,10 @@
 //! Many checks at once, in one thread. Another reads the targets, and a third writes the results, so that neither a slow
 //! source nor a slow reader of the results takes time from the checks.
 
-mod done;
 mod input;
 mod pace;
+mod resume;
+mod shard;
 mod tally;
 mod zgrab2;
 
@@ -23,23 +24,23 @@ use smol::channel::{self, Receiver, Sender};
 use smol::net::TcpStream;
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, future};
-use starttls::Escaped;
 
 use crate::arguments::ScanArguments;
+use crate::bounded;
 use crate::check::Checker;
 use crate::failure::Error;
+use crate::rationed::Rationed;
 use crate::report::Report;
-use crate::{UNKNOWN, complain, exit};
-use done::Key;
-use input::{Entry, Input, Source};
+use crate::{SIGNALLED, UNKNOWN, complain, exit};
+use input::{Entry, Source};
 use pace::{Hosts, Rate};
+use shard::Key;
 use tally::Tally;
 use zgrab2::Grab;
 
-pub use done::Shard;
+pub use input::Input;
+pub use shard::Shard;
 
-/// What a shell adds to the number of the signal that ended a program.
-const SIGNALLED: u8 = 128;
 /// How many targets are read at once, twice at most ahead of the checks, and how many results may wait to be passed on.
 const AHEAD: usize = 32;
 /// How many checks go on before it is looked which others can. With more, async-io has a thread of its own look meanwhile,
@@ -51,16 +52,19 @@ const TURN: usize = 4;
 /// # Errors
 /// In words, if it cannot begin.
 pub fn run(arguments: &ScanArguments) -> Result<ExitCode, String> {
-    let checker = Checker::new(&arguments.client).map_err(|error| error.message())?;
+    let checker = Checker::new(&arguments.client).map_err(|error| error.message())?.for_many();
     let input = Input::new(arguments).map_err(|error| Error::Config(error).message())?;
-    let name = |path: &Path| Escaped(path.as_os_str().as_encoded_bytes()).to_string();
+    let name = |path: &Path| bounded::text(path.as_os_str().as_encoded_bytes());
     let file = name(arguments.file.as_deref().unwrap_or(Path::new("-")));
     let unreadable = |error| format!("cannot read {file}: {error}");
     let source = input.open().map_err(unreadable)?;
     let (output, done): (Box<dyn Write + Send>, _) = match &arguments.resume {
-        None => (Box::new(io::stdout()), None),
+        None => {
+            resume::share_stdout()?;
+            (Box::new(io::stdout()), None)
+        }
         Some(path) => {
-            let resumed = done::resume(path);
+            let resumed = resume::open(path, arguments.zgrab2);
             let (file, done) = resumed.map_err(|error| format!("cannot resume {}: {error}", name(path)))?;
             (Box::new(file), Some(done))
         }
@@ -302,7 +306,7 @@ impl Scan {
                     rate.wait().await;
                 }
                 // Boxed, so that it has its memory only as long as it is at work.
-                Box::pin(self.checker.check::<TcpStream>(target)).await
+                Box::pin(self.checker.check::<Rationed<TcpStream>>(target)).await
             }
             Err(bad) => {
                 let mut report = Report::new(&bad.line, None);

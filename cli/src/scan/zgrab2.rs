@@ -58,6 +58,9 @@ struct Dialogue<'a> {
     auth_tls: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls<'a>>,
+    /// Not zgrab2's: how many bytes of the dialogue are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    dialogue_omitted: usize,
 }
 
 #[derive(Serialize)]
@@ -93,6 +96,9 @@ struct Certificates<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<Certificate<'a>>,
     chain: Vec<Certificate<'a>>,
+    /// Not zgrab2's: how many are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    certificates_omitted: usize,
     validation: Validation<'a>,
 }
 
@@ -111,6 +117,9 @@ struct Parsed<'a> {
     subject_dn: Option<&'a str>,
     fingerprint_sha256: &'a str,
     names: &'a [String],
+    /// Not zgrab2's: how many are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    names_omitted: usize,
 }
 
 #[derive(Serialize)]
@@ -124,6 +133,10 @@ struct Validation<'a> {
     browser_trusted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     browser_error: Option<&'a str>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl<'a> Grab<'a> {
@@ -195,6 +208,7 @@ impl<'a> Dialogue<'a> {
             starttls: reply_to(b"STARTTLS\r\n").or_else(|| reply_to(b"STLS\r\n")),
             auth_tls: reply_to(b"AUTH TLS\r\n"),
             tls: report.tls.as_ref().map(Tls::new),
+            dialogue_omitted: report.cleartext.dialogue_omitted,
         }
     }
 }
@@ -213,6 +227,7 @@ impl<'a> Tls<'a> {
                 server_certificates: Certificates {
                     certificate: certificates.next(),
                     chain: certificates.collect(),
+                    certificates_omitted: tls.certificates_omitted,
                     validation: Validation {
                         browser_trusted: tls.verified,
                         browser_error: tls.verify_error.as_deref(),
@@ -252,6 +267,7 @@ impl<'a> Certificate<'a> {
                 subject_dn: certificate.subject.as_deref(),
                 fingerprint_sha256: &certificate.sha256,
                 names: &certificate.names,
+                names_omitted: certificate.names_omitted,
             },
         }
     }

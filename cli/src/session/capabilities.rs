@@ -2,6 +2,7 @@
 
 use starttls::{Escaped, Protocol, Side};
 
+use crate::bounded::List;
 use crate::report::Turn;
 
 /// What one protocol says after TLS.
@@ -76,7 +77,7 @@ impl Speech {
     }
 
     /// What the server listed before TLS, in its greeting or when it was asked.
-    pub fn before(&self, dialogue: &[Turn]) -> Option<Vec<String>> {
+    pub fn before(&self, dialogue: &[Turn]) -> Option<List> {
         let ask = self.ask.strip_prefix(TAG).unwrap_or(self.ask).trim_ascii();
         let mut asked = true;
         let mut before = None;
@@ -88,7 +89,7 @@ impl Speech {
                 let end = listing.end();
                 let mut units = turn.text.split_inclusive(|byte| *byte == end);
                 let read = units.try_for_each(|unit| listing.push(unit).map(drop));
-                if read.is_ok() && !listing.capabilities.is_empty() {
+                if read.is_ok() && !listing.capabilities.entries.is_empty() {
                     before = Some(listing.capabilities);
                 }
             }
@@ -101,7 +102,7 @@ impl Speech {
 pub struct Listing {
     form: Form,
     /// Escaped.
-    pub capabilities: Vec<String>,
+    pub capabilities: List,
     begun: bool,
     /// How many XML elements are open.
     depth: usize,
@@ -112,7 +113,7 @@ pub struct Refused;
 
 impl Listing {
     pub fn new(speech: &Speech) -> Self {
-        Self { form: speech.form, capabilities: Vec::new(), begun: false, depth: 0 }
+        Self { form: speech.form, capabilities: List::default(), begun: false, depth: 0 }
     }
 
     /// What a unit ends with.
@@ -165,12 +166,12 @@ impl Listing {
         match words[..] {
             ["*", "BYE", ..] | [_, "NO" | "BAD", ..] => Err(Refused),
             ["*", "CAPABILITY", ref listed @ ..] => {
-                self.capabilities.clear();
+                self.capabilities = List::default();
                 Ok(self.extend(listed.iter().copied()))
             }
             ["*", "OK", "[CAPABILITY", ref listed @ ..] => {
                 let listed = listed.join(" ");
-                self.capabilities.clear();
+                self.capabilities = List::default();
                 Ok(self.extend(listed.split(']').next().unwrap_or_default().split(' ')))
             }
             ["*" | "+", ..] => Ok(false),
@@ -219,7 +220,7 @@ impl Listing {
 
     /// There is more to come.
     fn extend<'a>(&mut self, listed: impl IntoIterator<Item = &'a str>) -> bool {
-        self.capabilities.extend(listed.into_iter().filter(|word| !word.is_empty()).map(str::to_owned));
+        listed.into_iter().filter(|word| !word.is_empty()).for_each(|word| self.capabilities.push(word));
         false
     }
 }
@@ -286,13 +287,14 @@ mod tests {
 
     use super::*;
 
-    fn before(protocol: Protocol, name: &str) -> Option<Vec<String>> {
+    fn before(protocol: Protocol, name: &str) -> Vec<String> {
         let transcript = Transcript::all(protocol).into_iter().find(|transcript| transcript.name == name).expect(name);
         let turns = transcript.turns.into_iter().map(|turn| match turn {
             starttls_replay::Turn::Client(text) => Turn { from: Side::Client, text },
             starttls_replay::Turn::Server(text) => Turn { from: Side::Server, text },
         });
-        Speech::of(protocol).expect("a speech").before(&turns.collect::<Vec<_>>())
+        let before = Speech::of(protocol).expect("a speech").before(&turns.collect::<Vec<_>>());
+        before.unwrap_or_default().entries
     }
 
     #[test]
@@ -344,7 +346,7 @@ mod tests {
             (XmppServer, "xmpp-server/prosody.txt", &["starttls", "dialback"]),
         ];
         for (protocol, name, expected) in rows {
-            assert_eq!(before(*protocol, name).unwrap_or_default(), *expected, "{name}");
+            assert_eq!(before(*protocol, name), *expected, "{name}");
         }
     }
 

@@ -48,7 +48,7 @@ impl<'a, S: Socket> Conversation<'a, S> {
             }
             looked_at = self.ahead.len();
             if self.received >= MOST {
-                return Err(io::Error::other("the server says more than anybody needs"));
+                return Err(io::ErrorKind::QuotaExceeded.into());
             }
             let mut chunk = [0; 1024];
             match within(self.deadline, self.stream.read(&mut chunk)).await? {
@@ -58,6 +58,8 @@ impl<'a, S: Socket> Conversation<'a, S> {
                     self.ahead.extend(&chunk[..length]);
                 }
             }
+            // A server that says a byte at a time must not keep other checks waiting.
+            future::yield_now().await;
         }
     }
 
@@ -106,7 +108,10 @@ fn ends_answer(line: &[u8]) -> bool {
     }
 }
 
-async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    if Instant::now() >= deadline {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
     let late = async {
         Timer::at(deadline).await;
         Err(io::ErrorKind::TimedOut.into())
@@ -117,9 +122,20 @@ async fn within<T>(deadline: Instant, work: impl Future<Output = io::Result<T>>)
 
 /// Why there is no answer.
 pub fn words(error: &io::Error) -> String {
+    match reason(error) {
+        BROKEN => Escaped(error.to_string().as_bytes()).to_string(),
+        known => known.to_owned(),
+    }
+}
+
+const BROKEN: &str = "the connection broke";
+
+/// The same, where nothing may be shown that the server has a hand in.
+pub fn reason(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::TimedOut => "no whole answer within the time allowed".to_owned(),
-        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
-        _ => Escaped(error.to_string().as_bytes()).to_string(),
+        io::ErrorKind::TimedOut => "no whole answer within the time allowed",
+        io::ErrorKind::UnexpectedEof => "the server closed the connection",
+        io::ErrorKind::QuotaExceeded => "the answer is too long",
+        _ => BROKEN,
     }
 }

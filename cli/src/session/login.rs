@@ -1,16 +1,18 @@
-//! A login over TLS. The password is sent to a server whose certificate is verified, and shown to nobody.
+//! A login over TLS. The password is sent only to a server whose certificate is verified. Nothing that the server says once
+//! it knows the user or the password is shown, but the [`Status`] of its replies.
 
 use std::env;
 use std::fmt::{self, Display, Formatter};
 
 use data_encoding::BASE64;
 use serde::Serialize;
-use starttls::{Escaped, Protocol};
+use starttls::Protocol;
 use zeroize::Zeroizing;
 
 use super::capabilities::{lists, offers};
-use super::conversation::{self, Conversation};
+use super::conversation::Conversation;
 use super::prompt;
+use super::status::Status;
 use crate::failure::Error;
 use crate::socket::Socket;
 
@@ -29,12 +31,15 @@ pub struct Login {
     /// As the protocol spells it.
     pub mechanism: &'static str,
     pub accepted: bool,
-    /// The last line of the server's, or why there is none. What it repeats of the password is left out.
-    pub reply: String,
+    /// To the last request.
+    pub reply: Status,
 }
 
-/// A request, and how a reply begins that lets the login go on.
+/// A request, and the status of the reply that lets the login go on.
 type Step = (Zeroizing<String>, &'static str);
+
+/// The tag of the request, where there are tags.
+const TAG: &str = "S2";
 
 impl Credentials {
     /// This user, with the password of the environment, or else of who sits at the terminal.
@@ -73,14 +78,14 @@ impl Credentials {
             Protocol::Smtp => Err("the server does not offer AUTH PLAIN"),
             // RFC 9051 §6.2.2
             Protocol::Imap if offers(offered, "PLAIN") => {
-                let command = secret("S2 AUTHENTICATE PLAIN\r\n".to_owned());
-                Ok(("AUTHENTICATE PLAIN", vec![(command, "+"), (secret(format!("{}\r\n", *plain)), "S2 OK")]))
+                let command = secret(format!("{TAG} AUTHENTICATE PLAIN\r\n"));
+                Ok(("AUTHENTICATE PLAIN", vec![(command, "+"), (secret(format!("{}\r\n", *plain)), "OK")]))
             }
             Protocol::Imap if lists(offered, "LOGINDISABLED") => Err("the server offers no login with a password"),
             // RFC 9051 §6.2.3: strings in quotes hold ASCII.
             Protocol::Imap if user.is_ascii() && password.is_ascii() => {
                 let [user, password] = [user, &**password].map(|word| secret(quoted(word)));
-                Ok(("LOGIN", vec![(secret(format!("S2 LOGIN {} {}\r\n", *user, *password)), "S2 OK")]))
+                Ok(("LOGIN", vec![(secret(format!("{TAG} LOGIN {} {}\r\n", *user, *password)), "OK")]))
             }
             Protocol::Imap => Err("the server offers LOGIN alone, in which user and password have to be ASCII"),
             // RFC 1939 §7
@@ -106,30 +111,18 @@ impl Credentials {
         conversation: &mut Conversation<'_, S>,
     ) -> Result<Login, &'static str> {
         let (mechanism, steps) = self.steps(protocol, offered)?;
-        let mut login = Login { mechanism, accepted: false, reply: String::new() };
+        let mut login = Login { mechanism, accepted: false, reply: Status::default() };
         for (request, yes) in steps {
-            match conversation.ask(request.as_bytes()).await {
-                Ok(reply) => {
-                    login.accepted = reply.starts_with(yes.as_bytes());
-                    login.reply = self.shown(&reply);
-                }
-                Err(error) => {
-                    login = Login { mechanism, accepted: false, reply: conversation::words(&error) };
-                }
-            }
+            login.reply = match conversation.ask(request.as_bytes()).await {
+                Ok(reply) => Status::of(protocol, TAG, &reply),
+                Err(error) => Status::missing(&error),
+            };
+            login.accepted = login.reply.is(yes);
             if !login.accepted {
                 break;
             }
         }
         Ok(login)
-    }
-
-    /// A reply, in which a server may repeat what it was told.
-    fn shown(&self, reply: &[u8]) -> String {
-        let plain = self.plain();
-        let secrets = [&*plain, &*self.password].map(|secret| Zeroizing::new(Escaped(secret.as_bytes()).to_string()));
-        let reply = Zeroizing::new(Escaped(reply.trim_ascii()).to_string());
-        secrets.iter().fold((*reply).clone(), |reply, secret| reply.replace(&**secret, "(the password)"))
     }
 }
 

@@ -4,15 +4,17 @@ pub mod active;
 pub mod capabilities;
 mod conversation;
 mod login;
+pub mod mysql;
 mod prompt;
+mod status;
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
 
 use serde::Serialize;
-use starttls::Escaped;
 use starttls_smol::TlsStream;
 
+use crate::bounded::{self, List};
 use crate::finding::{Finding, Severity};
 use crate::report::{Report, Turn};
 use crate::socket::Socket;
@@ -31,6 +33,8 @@ pub struct Session {
     pub error: Option<String>,
     /// `None` if none was tried.
     pub login: Option<Login>,
+    /// How many entries of the two lists are left out.
+    pub capabilities_omitted: usize,
 }
 
 /// Greets again on `stream`, whose handshake is complete, maybe logs in, and notes in the report what comes of it.
@@ -53,11 +57,11 @@ pub async fn resume<S: Socket>(
             severity: Severity::Warning,
             id: "no-session",
             message: format!("the server does not go on after TLS: {error}"),
-            advice: "look into the server's log: most likely it does not know that its connection is in TLS",
+            advice: "look into the server's log",
         });
     }
     if let (Some(after), Some(upgrade)) = (&after, speech.upgrade)
-        && capabilities::lists(after, upgrade)
+        && capabilities::lists(&after.entries, upgrade)
     {
         report.findings.push(Finding {
             severity: Severity::Warning,
@@ -77,11 +81,13 @@ pub async fn resume<S: Socket>(
     let login = match credentials {
         Some(credentials) => {
             conversation.until(deadline);
-            log_in(speech, credentials, after.as_deref(), &mut conversation, report).await
+            log_in(speech, credentials, after.as_ref().map(|after| &after.entries[..]), &mut conversation, report).await
         }
         None => None,
     };
-    report.session = Some(Session { capabilities_before: before, capabilities_after: after, error, login });
+    let capabilities_omitted = [&before, &after].into_iter().flatten().map(|list| list.omitted).sum();
+    let [capabilities_before, capabilities_after] = [before, after].map(|list| list.map(|list| list.entries));
+    report.session = Some(Session { capabilities_before, capabilities_after, error, login, capabilities_omitted });
 }
 
 /// Logs in, if there is nothing against it. `offered` is what the server lists within TLS.
@@ -104,7 +110,7 @@ async fn log_in<S: Socket>(
             ("login-refused", format!("the server did not accept the login: {reply}"), advice)
         }
         Err(reason) => {
-            let advice = "put that right first: the password is sent in no other way";
+            let advice = "fix this first; the password is never sent otherwise";
             ("login-not-tried", format!("the password was not sent: {reason}"), advice)
         }
     };
@@ -117,7 +123,7 @@ async fn greet<S: Socket>(
     speech: &Speech,
     conversation: &mut Conversation<'_, S>,
     dialogue: &[Turn],
-) -> Result<Vec<String>, String> {
+) -> Result<List, String> {
     let failed = |error| conversation::words(&error);
     let request = speech.request(dialogue);
     if !request.is_empty() {
@@ -129,16 +135,17 @@ async fn greet<S: Socket>(
         match listing.push(&unit) {
             Ok(false) => {}
             Ok(true) => return Ok(listing.capabilities),
-            Err(Refused) => return Err(format!("it says {}", Escaped(unit.trim_ascii()))),
+            Err(Refused) => return Err(format!("it says {}", bounded::text(unit.trim_ascii()))),
         }
     }
 }
 
 /// Notes what the server offered before TLS that it should not have. `own` tells whether it is on this machine.
 pub fn look_at_offers(speech: &Speech, own: bool, report: &mut Report) {
-    let before = speech.before(&report.cleartext.dialogue).unwrap_or_default();
-    let bare = capabilities::bare_logins(speech.protocol, &before);
-    if before.is_empty() || bare.is_empty() {
+    let Some(before) = speech.before(&report.cleartext.dialogue) else { return };
+    let bare = capabilities::bare_logins(speech.protocol, &before.entries);
+    // What forbids a login may stand in what is left out.
+    if bare.is_empty() || before.omitted + report.cleartext.dialogue_omitted > 0 {
         return;
     }
     let (severity, advice) = if own {
@@ -163,6 +170,9 @@ impl Display for Session {
                 lines(f, '-', gone.into_iter())?;
                 lines(f, '+', new.into_iter())?;
             }
+        }
+        if self.capabilities_omitted > 0 {
+            writeln!(f, "  ({} more capabilities are not shown)", self.capabilities_omitted)?;
         }
         if let Some(login) = &self.login {
             write!(f, "{login}")?;

@@ -215,3 +215,19 @@ pub fn line(stream: &mut impl Read) -> io::Result<String> {
 pub fn wait(stream: &mut TcpStream) -> io::Result<()> {
     io::copy(stream, &mut io::sink()).map(drop)
 }
+
+/// A new terminal: its own end, and the one for programs.
+#[cfg(unix)]
+pub fn terminal() -> (fs::File, fs::File) {
+    use std::os::unix::ffi::OsStrExt;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&own).expect("it is ours");
+    unlockpt(&own).expect("it is ours");
+    let name = ptsname(&own, Vec::new()).expect("a name");
+    let path = std::ffi::OsStr::from_bytes(name.as_bytes());
+    let other = fs::File::options().read(true).write(true).open(path).expect("a terminal");
+    (own.into(), other)
+}

@@ -18,6 +18,7 @@ mod apache;
 mod authority;
 mod case;
 mod client;
+mod connect_errors;
 mod cups;
 mod dnsmasq;
 mod dovecot;
@@ -194,6 +195,10 @@ fn run() -> Result<bool> {
     );
     let [shown, untold] = agree::misleading(servers().flat_map(|server| &server.cases), &setting)?;
     (passed, failed) = (passed + shown - untold, failed + untold);
+    if servers().any(|server| server.name == "MariaDB") {
+        let [right, wrong] = connect_errors::run(dir.path(), &setting)?;
+        (passed, failed) = (passed + right, failed + wrong);
+    }
     let good =
         servers().flat_map(|server| &server.cases).find(|case| case.protocol == "smtp" && case.offer == Offer::Good);
     let smtp = good.ok_or("there is no good SMTP server")?.port;

@@ -26,11 +26,12 @@ pub fn every_hostile_server_is_seen_through<T: Transport>() {
                 assert_eq!(&ended(tls), outcome, "{name}");
                 let upgrader = T::of(&authority, PATIENCE);
                 let stream = upgrader.connect_to(&[server.address()]).expect("it listens");
-                let end = match upgrader.try_upgrade(stream, dialogue(protocol, &transcript)) {
-                    Ok(Outcome::Upgraded(tls)) => ended(Ok(tls)),
-                    Ok(Outcome::Declined(Declined { reason, .. })) => reason.to_string(),
-                    Err(error) => ended::<T::Tls>(Err(error)),
-                };
+                let end =
+                    match upgrader.try_upgrade(stream, Negotiation::opportunistic(dialogue(protocol, &transcript))) {
+                        Ok(Outcome::Upgraded(tls)) => ended(Ok(tls)),
+                        Ok(Outcome::Declined(Declined { reason, .. })) => reason.to_string(),
+                        Err(error) => ended::<T::Tls>(Err(error)),
+                    };
                 assert_eq!(&end, outcome, "{name}, opportunistic");
                 connections += 2;
             }

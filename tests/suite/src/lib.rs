@@ -3,7 +3,10 @@
 //! A transport implements [`Transport`] for a type of its tests, and calls [`suite!`] with it.
 
 mod hostile;
+mod records;
+mod time;
 
+use std::error::Error as _;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,10 +17,15 @@ use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
 use starttls::protocol::{Knobs, Mssql, Nats, Smtp, Start, Subtype};
 use starttls::transport::{Declined, Error};
-use starttls::{Dialogue, Findings, Outcome, Protocol, Reason, Side};
+use starttls::{Dialogue, Findings, Negotiation, Opportunistic, Outcome, Protocol, Reason, Required, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
 
 pub use hostile::{a_bad_handshake_behind_a_good_go_ahead_is_an_error_of_tls, every_hostile_server_is_seen_through};
+pub use records::Flood;
+pub use time::{
+    LATE, a_server_that_floods_ends_at_the_deadline, an_address_that_does_not_answer_is_not_waited_for,
+    frames_without_tls_have_an_end, no_deadline_is_no_deadline, what_follows_the_handshake_does_not_delay_it,
+};
 
 /// Long enough for any machine, short enough for a test that hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,12 +51,16 @@ pub trait Transport: Sized {
     /// Connects by address.
     fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Self::Plain, Error>;
     /// Upgrades under [`Required`](starttls::Required).
-    fn upgrade(self, stream: Self::Plain, dialogue: impl Dialogue + Send) -> Result<Self::Tls, Error>;
-    /// Upgrades under [`Opportunistic`](starttls::Opportunistic).
-    fn try_upgrade(
+    fn upgrade<D: Dialogue + Send>(
         self,
         stream: Self::Plain,
-        dialogue: impl Dialogue + Send,
+        negotiation: Negotiation<D, Required>,
+    ) -> Result<Self::Tls, Error>;
+    /// Upgrades under [`Opportunistic`](starttls::Opportunistic).
+    fn try_upgrade<D: Dialogue + Send>(
+        self,
+        stream: Self::Plain,
+        negotiation: Negotiation<D, Opportunistic>,
     ) -> Result<Outcome<Self::Tls, Declined<Self::Plain>>, Error>;
     /// Says close_notify.
     fn close(stream: &mut Self::Tls) -> io::Result<()>;
@@ -91,7 +103,7 @@ fn required<T: Transport>(
 ) -> Result<T::Tls, Error> {
     let upgrader = T::of(authority, timeout);
     let stream = upgrader.connect_to(&[server.address()])?;
-    upgrader.upgrade(stream, dialogue)
+    upgrader.upgrade(stream, Negotiation::required(dialogue))
 }
 
 fn smtp() -> Box<dyn Dialogue + Send> {
@@ -120,9 +132,15 @@ macro_rules! suite {
             every_hostile_server_is_seen_through
             a_server_that_hangs_up_is_told_from_one_that_declines
             the_deadline_holds_against_silence_and_drip
+            a_server_that_floods_ends_at_the_deadline
+            frames_without_tls_have_an_end
+            what_follows_the_handshake_does_not_delay_it
+            no_deadline_is_no_deadline
             every_address_is_tried_in_turn
+            an_address_that_does_not_answer_is_not_waited_for
             a_host_is_resolved_or_the_reason_is_told
             time_that_is_up_is_up
+            errors_are_chains
             a_frame_that_is_none_is_an_error
             a_name_to_verify_holds_no_control_characters
         );
@@ -173,7 +191,7 @@ pub fn the_tap_sees_every_plaintext_byte_and_no_other<T: Transport>() {
             }
         });
         let stream = upgrader.connect_to(&[server.address()]).expect(name);
-        upgrader.upgrade(stream, dialogue(protocol, &transcript)).expect(name);
+        upgrader.upgrade(stream, Negotiation::required(dialogue(protocol, &transcript))).expect(name);
         assert_eq!(*seen.lock().expect("not poisoned"), transcript.turns, "{name}");
     }
 }
@@ -190,8 +208,8 @@ pub fn what_a_dialogue_found_is_there_when_tls_is_up<T: Transport>() {
             let stream = upgrader.connect_to(&[server.address()]).expect(name);
             let mut dialogue = dialogue(protocol, &transcript);
             let mut tls = match required {
-                true => upgrader.upgrade(stream, &mut dialogue).expect(name),
-                false => match upgrader.try_upgrade(stream, &mut dialogue).expect(name) {
+                true => upgrader.upgrade(stream, Negotiation::required(&mut dialogue)).expect(name),
+                false => match upgrader.try_upgrade(stream, Negotiation::opportunistic(&mut dialogue)).expect(name) {
                     Outcome::Upgraded(tls) => tls,
                     Outcome::Declined(declined) => panic!("{name}: {}", declined.reason),
                 },
@@ -215,7 +233,7 @@ pub fn what_a_dialogue_found_is_there_when_tls_is_up<T: Transport>() {
     let upgrader = T::of(&authority, PATIENCE);
     let stream = upgrader.connect_to(&[server.address()]).expect("it listens");
     let mut nats = Nats::new();
-    let outcome = upgrader.try_upgrade(stream, &mut nats).expect("it declines");
+    let outcome = upgrader.try_upgrade(stream, Negotiation::opportunistic(&mut nats)).expect("it declines");
     assert!(matches!(outcome, Outcome::Declined(_)), "{outcome:?}");
     assert_eq!(nats.info(), Some("{\"nonce\":\"x\"}"));
 }
@@ -233,7 +251,7 @@ pub fn a_declined_stream_comes_back_usable<T: Transport>() {
     .expect("a free port");
     let upgrader = T::of(&authority, PATIENCE);
     let stream = upgrader.connect_to(&[server.address()]).expect("it listens");
-    let outcome = upgrader.try_upgrade(stream, smtp()).expect("it declines");
+    let outcome = upgrader.try_upgrade(stream, Negotiation::opportunistic(smtp())).expect("it declines");
     let Outcome::Declined(Declined { mut stream, reason, advertised }) = outcome else { panic!("no TLS here") };
     assert_eq!((reason, advertised), (Reason::NotAdvertised, Some(false)));
     stream.write_all(b"NOOP\r\n").expect("it is open");
@@ -253,11 +271,13 @@ pub fn a_refused_command_is_repeated_on_the_same_connection<T: Transport>() {
     .expect("a free port");
     let first = T::of(&authority, PATIENCE);
     let stream = first.connect_to(&[server.address()]).expect("it listens");
-    let outcome = first.try_upgrade(stream, smtp()).expect("it declines");
+    let outcome = first.try_upgrade(stream, Negotiation::opportunistic(smtp())).expect("it declines");
     let Outcome::Declined(Declined { stream, reason: Reason::Refused(reply), .. }) = outcome else { panic!("refused") };
     assert!(reply.temporary, "{reply}");
 
-    T::of(&authority, PATIENCE).upgrade(stream, at_command()).expect("the second time it agrees");
+    T::of(&authority, PATIENCE)
+        .upgrade(stream, Negotiation::required(at_command()))
+        .expect("the second time it agrees");
 }
 
 /// A failed stream is closed.
@@ -442,4 +462,50 @@ fn expect(stream: &mut impl Read, expected: &[u8]) -> io::Result<()> {
 fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("bound")
+}
+
+/// Each error of a chain is told once, and the chain ends in what was the reason.
+pub fn errors_are_chains<T: Transport>() {
+    let authority = Authority::default();
+    let chain = |error: &dyn std::error::Error| {
+        let mut chain = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(error) = next {
+            chain.push(error.to_string());
+            next = error.source();
+        }
+        chain
+    };
+    let assert = |error: Error, first: &str| -> Error {
+        let chain = chain(&error);
+        assert_eq!(chain.first().map(String::as_str), Some(first));
+        for (number, text) in chain.iter().enumerate() {
+            assert!(!chain[..number].iter().any(|before| before.contains(text.as_str())), "twice: {chain:?}");
+        }
+        error
+    };
+    let transcript = usual(Protocol::Smtp);
+    let error = T::of(&authority, PATIENCE).connect("no such host", 25).expect_err("not a name");
+    let error = assert(error, "cannot resolve no such host");
+    assert!(error.source().is_some_and(|source| source.is::<io::Error>()), "{error:?}");
+
+    let refusing = replay(&authority, &smtp_transcript("postfix-broken-key"), Flaw::None);
+    let error = required::<T>(&refusing, &authority, PATIENCE, smtp()).expect_err("refused");
+    let error = assert(error, "the negotiation failed at STARTTLS");
+    assert!(error.source().is_some_and(|source| source.is::<starttls::Error>()), "{error:?}");
+
+    let expired = replay(&authority, &transcript, Flaw::Expired);
+    let error = required::<T>(&expired, &authority, PATIENCE, smtp()).expect_err("expired");
+    let error = assert(error, "the TLS handshake failed");
+    assert!(error.source().is_some_and(|source| source.is::<rustls::Error>()), "{error:?}");
+
+    let reset = Server::start(|mut stream| {
+        stream.write_all(b"220 hi\r\n")?;
+        expect(&mut stream, b"EHLO client.example\r\n")?;
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).map_err(Into::into)
+    })
+    .expect("a free port");
+    let error = required::<T>(&reset, &authority, PATIENCE, smtp()).expect_err("reset");
+    let error = assert(error, "the connection failed at EHLO");
+    assert!(error.source().is_some_and(|source| source.is::<io::Error>()), "{error:?}");
 }

@@ -18,7 +18,7 @@
 //! Nothing is spawned and no thread is started, but for the resolution of names, which blocks. Dropping a future at any
 //! point closes its connection and leaves nothing behind. The timers are those of async-io, which work under any executor.
 //!
-//! Under tokio, wrap its socket with `compat` of `tokio-util`, and the [`TlsStream`] again: `examples/tokio.rs` does.
+//! For tokio there is `starttls-tokio`.
 //!
 //! Thousands of upgrades can go on in one thread: `examples/load.rs` measures what each takes. Each needs a descriptor, and
 //! most systems allow a process 1,024 of them until the limit is raised; the example says how.
@@ -27,19 +27,22 @@ mod stream;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use smol::channel;
 use smol::future;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use smol::net::TcpStream;
 use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
 
+use starttls::transport::{ATTEMPT_DELAY, deadline, race};
 pub use starttls::transport::{Declined, Error};
+use stream::TURNS;
 pub use stream::TlsStream;
 
 /// One upgrade, from the first packet to the end of the TLS handshake, under one deadline.
@@ -56,11 +59,11 @@ pub struct Upgrader {
 type Tap = Box<dyn FnMut(Side, &[u8]) + Send>;
 
 impl Upgrader {
-    /// Sets the clock: everything that follows has to be done within `timeout`.
+    /// Starts the clock: everything that follows has to be done within `timeout`. [`Duration::MAX`] means no deadline.
     ///
     /// `server_name` is the name that the certificate must hold, whatever the address connected to.
     pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
-        Self { config, server_name, deadline: Instant::now() + timeout, tap: None, timer: Mutex::default() }
+        Self { config, server_name, deadline: deadline(timeout), tap: None, timer: Mutex::default() }
     }
 
     /// Shows `tap` every plaintext byte, as it is sent and received.
@@ -86,37 +89,28 @@ impl Upgrader {
             return Ok(vec![(address, port).into()]);
         }
         self.in_time("resolve")?;
-        let resolved = async { Ok(smol::net::resolve((host, port)).await) };
-        self.within("resolve", resolved).await?.map_err(|source| Error::Resolve { host: host.to_owned(), source })
+        let failed = |source| Error::Resolve { host: host.to_owned(), source };
+        // Not in the pool of smol: names that are not answered would fill it, and keep the others waiting.
+        let (sender, receiver) = channel::bounded(1);
+        let name = host.to_owned();
+        std::thread::Builder::new()
+            .spawn(move || sender.try_send((name.as_str(), port).to_socket_addrs().map(Vec::from_iter)))
+            .map_err(failed)?;
+        let resolved = async { receiver.recv().await.map_err(io::Error::other) };
+        self.within("resolve", resolved).await?.map_err(failed)
     }
 
-    /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
+    /// Connects to the first of the addresses that answers (RFC 8305): IPv6 and IPv4 take turns, and while one does not answer
+    /// the next is tried 250 ms later.
     ///
     /// # Errors
     /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
     pub async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-        let mut failures = Vec::new();
-        for (left, &address) in (0..addresses.len()).rev().zip(addresses) {
-            let late = async {
-                if left > 0 {
-                    Timer::after(self.deadline.saturating_duration_since(Instant::now()) / (left + 1) as u32).await;
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                // The last has all the time that there is.
-                future::pending().await
-            };
-            let connected = async { Ok(future::or(TcpStream::connect(address), late).await) };
-            match self.within("connect", connected).await? {
-                Ok(stream) => {
-                    // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
-                    stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
-                    return Ok(stream);
-                }
-                Err(error) => failures.push((address, error)),
-            }
-        }
-        self.in_time("connect")?;
-        Err(Error::Connect { failures })
+        let first = race(addresses, TcpStream::connect, || async { Timer::after(ATTEMPT_DELAY).await });
+        let stream = self.within("connect", async { Ok(first.await) }).await??;
+        // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
+        stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
+        Ok(stream)
     }
 
     /// Upgrades `stream`, or fails and closes it.
@@ -162,7 +156,7 @@ impl Upgrader {
         negotiation: &mut Negotiation<D, P>,
     ) -> Result<(), Error> {
         let mut buffer = [0; 2048];
-        loop {
+        for turn in 1_u32.. {
             let stage = negotiation.awaiting();
             if let Some(request) = negotiation.poll_transmit() {
                 let sent = async {
@@ -183,7 +177,11 @@ impl Upgrader {
                 }
             };
             received.map_err(|source| Error::Negotiation { awaiting: stage, source })?;
+            if turn % TURNS == 0 {
+                future::yield_now().await;
+            }
         }
+        Ok(())
     }
 
     /// The second half of an upgrade: the TLS handshake, to its end.
@@ -207,8 +205,9 @@ impl Upgrader {
         if Instant::now() < self.deadline { Ok(()) } else { Err(Error::Timeout { stage }) }
     }
 
-    /// Waits for `work`, but not beyond the deadline. What need not wait is not late, and needs no timer nor its reactor.
+    /// Waits for `work`, but not beyond the deadline. Work that need not wait needs no timer, nor its reactor.
     async fn within<T>(&self, stage: &'static str, work: impl Future<Output = io::Result<T>>) -> Result<T, Error> {
+        self.in_time(stage)?;
         let kept = || self.timer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut timer = kept().take().unwrap_or_else(|| Timer::at(self.deadline));
         let late = async {

@@ -137,6 +137,31 @@ fn the_server_may_close_first() {
 }
 
 #[test]
+fn closing_succeeds_although_the_server_has_left() {
+    let authority = Authority::default();
+    let (sender, left) = mpsc::channel();
+    let server = server(&authority, move |mut tls| {
+        tls.write_all(b"bye")?;
+        tls.conn.send_close_notify();
+        tls.flush()?;
+        drop(tls);
+        sender.send(()).map_err(io::Error::other)
+    });
+    for reset in [false, true].repeat(20) {
+        block_on(async {
+            let mut tls = upgrade(&server, &authority).await.expect("it upgrades");
+            assert_eq!(tls.read_to_end(&mut Vec::new()).await.expect("a clean end"), 3);
+            left.recv_timeout(PATIENCE).expect("the server ends");
+            if reset {
+                // Its system answers with a reset, since nobody is there to read this.
+                tls.write_all(b"x").await.and(tls.flush().await).expect("it is sent");
+            }
+            tls.close().await.expect("there is nobody to say farewell to");
+        });
+    }
+}
+
+#[test]
 fn a_stream_that_is_cut_off_is_told_from_one_that_ends() {
     let authority = Authority::default();
     let server = server(&authority, |mut tls| {

@@ -12,7 +12,7 @@ use smol::block_on;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor};
 use smol::net::TcpStream;
 use starttls::protocol::{Postgres, Smtp};
-use starttls::{Dialogue, Negotiation, Outcome, Protocol, Side};
+use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Protocol, Required, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
 use starttls_smol::{Declined, Error, TlsStream, Upgrader};
 use starttls_suite::{Transport, suite};
@@ -59,16 +59,20 @@ impl Transport for Smol {
         block_on(self.0.connect_to(addresses)).map(Blocked)
     }
 
-    fn upgrade(self, stream: Self::Plain, dialogue: impl Dialogue + Send) -> Result<Self::Tls, Error> {
-        block_on(self.0.upgrade(stream.0, Negotiation::required(dialogue))).map(Blocked)
-    }
-
-    fn try_upgrade(
+    fn upgrade<D: Dialogue + Send>(
         self,
         stream: Self::Plain,
-        dialogue: impl Dialogue + Send,
+        negotiation: Negotiation<D, Required>,
+    ) -> Result<Self::Tls, Error> {
+        block_on(self.0.upgrade(stream.0, negotiation)).map(Blocked)
+    }
+
+    fn try_upgrade<D: Dialogue + Send>(
+        self,
+        stream: Self::Plain,
+        negotiation: Negotiation<D, Opportunistic>,
     ) -> Result<Outcome<Self::Tls, Declined<Self::Plain>>, Error> {
-        let outcome = block_on(self.0.try_upgrade(stream.0, Negotiation::opportunistic(dialogue)))?;
+        let outcome = block_on(self.0.try_upgrade(stream.0, negotiation))?;
         Ok(match outcome {
             Outcome::Upgraded(tls) => Outcome::Upgraded(Blocked(tls)),
             Outcome::Declined(Declined { stream, reason, advertised }) => {
@@ -126,11 +130,11 @@ fn a_deadline_that_has_passed_passes_again() {
 }
 
 #[test]
-fn what_need_not_wait_is_not_late() {
+fn the_clock_is_looked_at_although_nothing_has_to_wait() {
     let name = "localhost".try_into().unwrap();
     let mut upgrader = Upgrader::new(Authority::default().client_config(), name, Duration::ZERO);
     // The request takes the place of the first eight bytes.
     let mut stream = Cursor::new(b"........S".to_vec());
-    let mut negotiation = Negotiation::required(Postgres::new());
-    block_on(upgrader.negotiate(&mut stream, &mut negotiation)).expect("all is there");
+    let late = block_on(upgrader.negotiate(&mut stream, &mut Negotiation::required(Postgres::new())));
+    assert!(matches!(late, Err(Error::Timeout { stage: "SSLRequest" })), "{late:?}");
 }

@@ -80,8 +80,10 @@ fn negotiate<D: Dialogue>(
             *unsent = request;
         }
         while !unsent.is_empty() {
-            let sent = socket.write(unsent)?;
-            unsent.advance(sent);
+            match socket.write(unsent)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                sent => unsent.advance(sent),
+            }
         }
         if !negotiation.wants_read() {
             return Ok(());

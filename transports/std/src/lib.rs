@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use starttls::transport::Handshake;
+use starttls::transport::{ATTEMPT_DELAY, Handshake, deadline, interleaved};
 use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Policy, Required, Side, Upgrade};
 
 pub use starttls::transport::{Declined, Error};
@@ -48,11 +48,11 @@ pub struct Upgrader {
 type Tap = Box<dyn FnMut(Side, &[u8]) + Send>;
 
 impl Upgrader {
-    /// Sets the clock: everything that follows has to be done within `timeout`.
+    /// Starts the clock: everything that follows has to be done within `timeout`. [`Duration::MAX`] means no deadline.
     ///
     /// `server_name` is the name that the certificate must hold, whatever the address connected to.
     pub fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>, timeout: Duration) -> Self {
-        Self { config, server_name, deadline: Instant::now() + timeout, tap: None }
+        Self { config, server_name, deadline: deadline(timeout), tap: None }
     }
 
     /// Shows `tap` every plaintext byte, as it is sent and received.
@@ -90,25 +90,48 @@ impl Upgrader {
         }
     }
 
-    /// Connects to the first of the addresses that answers. Each gets an equal part of the time that is left.
+    /// Connects to the first of the addresses that answers (RFC 8305): IPv6 and IPv4 take turns, and while one does not answer
+    /// the next is tried 250 ms later. Of several, each has a thread to itself, which is left behind when another was first.
     ///
     /// # Errors
     /// [`Error::Connect`] with what every address said, [`Error::Timeout`].
     pub fn connect_to(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-        let mut failures = Vec::new();
-        for (tried, &address) in addresses.iter().enumerate() {
-            let share = self.left("connect")? / (addresses.len() - tried) as u32;
-            match TcpStream::connect_timeout(&address, share) {
-                Ok(stream) => {
+        let mut waiting = interleaved(addresses).into_iter();
+        let (sender, ended) = mpsc::channel();
+        let (mut running, mut failures) = (0, Vec::new());
+        loop {
+            let left = self.left("connect")?;
+            match waiting.next() {
+                // Nobody else to wait for.
+                Some(address) if running == 0 && waiting.len() == 0 => {
+                    running += 1;
+                    let _ = sender.send((address, TcpStream::connect_timeout(&address, left)));
+                }
+                Some(address) => {
+                    running += 1;
+                    let sender = sender.clone();
+                    std::thread::Builder::new()
+                        .spawn(move || sender.send((address, TcpStream::connect_timeout(&address, left))))
+                        .map_err(|source| Error::Io { stage: "connect", source })?;
+                }
+                None if running == 0 => return Err(Error::Connect { failures }),
+                None => {}
+            }
+            let patience = if waiting.len() > 0 { left.min(ATTEMPT_DELAY) } else { left };
+            match ended.recv_timeout(patience) {
+                Ok((_, Ok(stream))) => {
                     // Turns are short: a delayed one only waits for an acknowledgement that is delayed as well.
                     stream.set_nodelay(true).map_err(|source| Error::Io { stage: "connect", source })?;
                     return Ok(stream);
                 }
-                Err(error) => failures.push((address, error)),
+                Ok((address, Err(error))) => {
+                    failures.push((address, error));
+                    running -= 1;
+                }
+                // It is time for the next.
+                Err(_) => {}
             }
         }
-        self.left("connect")?;
-        Err(Error::Connect { failures })
     }
 
     /// Upgrades `stream`, or fails and closes it.

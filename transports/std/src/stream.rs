@@ -95,7 +95,7 @@ impl<S: Read + Write> Stream for Untimed<S> {
 const TOLERANCE: Duration = Duration::from_millis(10);
 
 /// A stream under a deadline. A read or write gets what is left of the time, and no more than [`TOLERANCE`] beyond it; the
-/// stream's own bounds are put back at the end.
+/// stream's own bounds are restored at the end.
 pub(crate) struct Timed<'a, S: Stream> {
     stream: &'a mut S,
     deadline: Instant,
@@ -115,11 +115,7 @@ impl Bound {
     }
 
     /// Sets what is left of the time, unless what is set does as well.
-    fn renew(&mut self, deadline: Instant, set: impl FnOnce(Option<Duration>) -> io::Result<()>) -> io::Result<()> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+    fn renew(&mut self, left: Duration, set: impl FnOnce(Option<Duration>) -> io::Result<()>) -> io::Result<()> {
         if self.set.is_some_and(|set| set <= left + TOLERANCE) {
             return Ok(());
         }
@@ -135,31 +131,51 @@ impl<'a, S: Stream> Timed<'a, S> {
         Ok(Self { stream, deadline, read, write })
     }
 
-    fn bound_read(&mut self) -> io::Result<()> {
-        self.read.renew(self.deadline, |bound| self.stream.set_read_timeout(bound))
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn bound_write(&mut self) -> io::Result<()> {
-        self.write.renew(self.deadline, |bound| self.stream.set_write_timeout(bound))
+    fn bound_read(&mut self, left: Duration) -> io::Result<()> {
+        self.read.renew(left, |bound| self.stream.set_read_timeout(bound))
     }
-}
 
-/// Does it until it is done, or the time is over.
-fn in_time<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match work() {
-            // What Unix calls a timeout that is over: to rustls it would mean that the socket is to be asked again.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
-            // What Linux says if there is a timeout, and the process was stopped and goes on.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
+    fn bound_write(&mut self, left: Duration) -> io::Result<()> {
+        self.write.renew(left, |bound| self.stream.set_write_timeout(bound))
+    }
+
+    /// Does `work`, which `bound` limits to the time that is left.
+    fn in_time<T>(
+        &mut self,
+        bound: impl Fn(&mut Self, Duration) -> io::Result<()>,
+        mut work: impl FnMut(&mut S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return Err(TimedOut.into());
+            }
+            bound(self, left)?;
+            match work(self.stream) {
+                // What Linux says if there is a timeout, and the process was stopped and goes on.
+                Err(error) if error.kind() == Interrupted => {}
+                // The bound, which the system may count in ticks and end a moment early: the next turn looks at the clock.
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) && self.left() <= TOLERANCE => {}
+                // To rustls it would mean that the socket is to be asked again.
+                Err(error) if error.kind() == WouldBlock => {
+                    let reason =
+                        "the stream returned WouldBlock: it must be in blocking mode, without timeouts of its own";
+                    return Err(io::Error::other(reason));
+                }
+                done => return done,
+            }
         }
     }
 }
 
 impl<S: Stream> Drop for Timed<'_, S> {
     fn drop(&mut self) {
-        // On a socket that is broken there is nothing left to put back.
+        // On a socket that is broken there is nothing left to restore.
         if self.read.set.is_some() {
             let _ = self.stream.set_read_timeout(self.read.own);
         }
@@ -171,26 +187,17 @@ impl<S: Stream> Drop for Timed<'_, S> {
 
 impl<S: Stream> Read for Timed<'_, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        in_time(|| {
-            self.bound_read()?;
-            self.stream.read(buffer)
-        })
+        self.in_time(Self::bound_read, |stream| stream.read(buffer))
     }
 }
 
 impl<S: Stream> Write for Timed<'_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        in_time(|| {
-            self.bound_write()?;
-            self.stream.write(bytes)
-        })
+        self.in_time(Self::bound_write, |stream| stream.write(bytes))
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        in_time(|| {
-            self.bound_write()?;
-            self.stream.write_vectored(bytes)
-        })
+        self.in_time(Self::bound_write, |stream| stream.write_vectored(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {

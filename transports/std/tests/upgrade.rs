@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use starttls::protocol::Pop3;
-use starttls::{Dialogue, Negotiation, Outcome, Protocol, Side};
+use starttls::{Dialogue, Negotiation, Opportunistic, Outcome, Protocol, Required, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
-use starttls_std::{Declined, Error, Stream, TlsStream, Upgrader};
+use starttls_std::{Declined, Error, Stream, TlsStream, Untimed, Upgrader};
 use starttls_suite::{PATIENCE, Transport, suite};
 
 struct Blocking(Upgrader);
@@ -36,16 +36,20 @@ impl Transport for Blocking {
         self.0.connect_to(addresses)
     }
 
-    fn upgrade(self, stream: TcpStream, dialogue: impl Dialogue + Send) -> Result<Self::Tls, Error> {
-        self.0.upgrade(stream, Negotiation::required(dialogue))
-    }
-
-    fn try_upgrade(
+    fn upgrade<D: Dialogue + Send>(
         self,
         stream: TcpStream,
-        dialogue: impl Dialogue + Send,
+        negotiation: Negotiation<D, Required>,
+    ) -> Result<Self::Tls, Error> {
+        self.0.upgrade(stream, negotiation)
+    }
+
+    fn try_upgrade<D: Dialogue + Send>(
+        self,
+        stream: TcpStream,
+        negotiation: Negotiation<D, Opportunistic>,
     ) -> Result<Outcome<Self::Tls, Declined<TcpStream>>, Error> {
-        self.0.try_upgrade(stream, Negotiation::opportunistic(dialogue))
+        self.0.try_upgrade(stream, negotiation)
     }
 
     fn close(stream: &mut Self::Tls) -> io::Result<()> {
@@ -158,6 +162,72 @@ fn the_timeouts_of_the_caller_come_back() {
     }
 }
 
+/// A socket that takes so many bytes, and then none.
+#[derive(Debug)]
+struct Full(TcpStream, usize);
+
+impl Read for Full {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(&bytes[..bytes.len().min(self.1)])?;
+        self.1 -= written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[test]
+fn a_stream_that_takes_nothing_is_an_error() {
+    let authority = Authority::default();
+    let server = pop3(&authority);
+    // In the dialogue, and in the ClientHello.
+    for (room, stage) in [(0, "STLS"), (6, "TLS"), (20, "TLS")] {
+        let upgrader = Blocking::of(&authority, PATIENCE).0;
+        let stream = Untimed(Full(upgrader.connect_to(&[server.address()]).expect("it listens"), room));
+        let error = upgrader.upgrade(stream, Negotiation::required(Pop3::new())).expect_err("it is full");
+        let Error::Io { stage: failed, source } = error else { panic!("{room}: {error:?}") };
+        assert_eq!((failed, source.kind()), (stage, io::ErrorKind::WriteZero), "{room}");
+    }
+}
+
+#[test]
+fn a_stream_that_does_not_block_is_not_late() {
+    let authority = Authority::default();
+    let silent = Server::start(|mut stream| io::copy(&mut stream, &mut io::sink()).map(drop)).expect("a free port");
+    let connect = |upgrader: &Upgrader| upgrader.connect_to(&[silent.address()]).expect("it listens");
+    let negotiation = || Negotiation::required(Pop3::new());
+
+    let upgrader = Blocking::of(&authority, PATIENCE).0;
+    let stream = connect(&upgrader);
+    stream.set_nonblocking(true).expect("a socket option");
+    let non_blocking = upgrader.upgrade(stream, negotiation());
+
+    let upgrader = Blocking::of(&authority, PATIENCE).0;
+    let stream = connect(&upgrader);
+    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a socket option");
+    let own_timeout = upgrader.upgrade(Untimed(stream), negotiation());
+
+    for result in [non_blocking, own_timeout.map(|_| panic!("silent"))] {
+        let Err(Error::Io { stage: "greeting", source }) = result else { panic!("{result:?}") };
+        assert!(source.to_string().starts_with("the stream returned WouldBlock"), "{source}");
+    }
+}
+
+/// A server that upgrades.
+fn pop3(authority: &Authority) -> Server {
+    let transcript = Transcript::usual(Protocol::Pop3);
+    let config = authority.server_config(Flaw::None);
+    Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port")
+}
+
 #[cfg(unix)]
 #[test]
 fn any_stream_can_be_adopted() {
@@ -180,7 +250,7 @@ fn any_stream_can_be_adopted() {
         if timed {
             upgrader.upgrade(client, negotiation).expect("it upgrades").read_exact(&mut said).expect("data");
         } else {
-            let adopted = starttls_std::Untimed(client);
+            let adopted = Untimed(client);
             upgrader.upgrade(adopted, negotiation).expect("it upgrades").read_exact(&mut said).expect("data");
         }
         assert_eq!(&said, b"over TLS");

@@ -1,13 +1,8 @@
-//! Which targets are to be checked here, and which have been.
+//! Which targets are to be checked here.
 
-use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader};
-use std::path::Path;
 use std::str::FromStr;
 
 use aws_lc_rs::digest;
-use serde::Deserialize;
 
 /// A part of all targets, that every machine tells alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,41 +40,6 @@ impl FromStr for Shard {
             _ => Err("not K/N with K from 1 to N".to_owned()),
         }
     }
-}
-
-/// Opens the results of a scan, to add to them, and reads which targets they have. If the last line is torn, as by a kill,
-/// it goes.
-///
-/// # Errors
-/// If these are not results. The file is left as it is.
-pub fn resume(path: &Path) -> io::Result<(File, HashSet<Key>)> {
-    #[derive(Deserialize)]
-    struct Result {
-        target: String,
-    }
-    let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    let mut done = HashSet::new();
-    let mut whole = 0;
-    let mut reader = BufReader::new(&file);
-    let mut line = Vec::new();
-    let not_a_result = |number| io::Error::other(format!("line {number} is not a result of a scan"));
-    for number in 1.. {
-        line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        if !line.ends_with(b"\n") {
-            if !line.starts_with(b"{") {
-                return Err(not_a_result(number));
-            }
-            file.set_len(whole)?;
-            break;
-        }
-        let result: Result = serde_json::from_slice(&line).map_err(|_| not_a_result(number))?;
-        done.insert(Key::new(&result.target));
-        whole += line.len() as u64;
-    }
-    Ok((file, done))
 }
 
 #[cfg(test)]

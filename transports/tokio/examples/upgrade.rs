@@ -1,19 +1,15 @@
-//! An upgrade under tokio: its socket goes in, and a stream of its kind comes out.
-//!
-//! Two adapters of `tokio-util` do it. The deadline is async-io's, which works under tokio as well.
+//! An upgrade for each protocol: tokio's socket goes in, and a stream of tokio-rustls comes out.
 //!
 //! ```text
-//! cargo run --release -p starttls-smol --example tokio
+//! cargo run --release -p starttls-tokio --example upgrade
 //! ```
 
 use std::time::Duration;
 
 use starttls::{Negotiation, Protocol};
 use starttls_replay::{Authority, Flaw, Server, Transcript, play};
-use starttls_smol::Upgrader;
+use starttls_tokio::Upgrader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,11 +21,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let server = Server::start(move |stream| play(stream, &transcript, config.clone()))?;
 
         let upgrader = Upgrader::new(authority.client_config(), "localhost".try_into()?, Duration::from_secs(30));
-        let socket = TcpStream::connect(server.address()).await?;
-        socket.set_nodelay(true)?;
-        let tls = upgrader.upgrade(socket.compat(), Negotiation::required(dialogue)).await?;
-        let mut tls = tls.compat(); // tokio's `AsyncRead + AsyncWrite` again
-
+        let socket = upgrader.connect_to(&[server.address()]).await?;
+        let mut tls = upgrader.upgrade(socket, Negotiation::required(dialogue)).await?;
         tls.write_all(b"a word over TLS").await?;
         tls.shutdown().await?; // close_notify, and the other direction stays open
         let mut answer = String::new();
