@@ -62,7 +62,7 @@ fn the_greeting_of_mysql_is_read_to_its_end() {
     assert_eq!(greeting.version.as_bytes(), b"5.5.5-10.11.19-MariaDB-0+deb12u1");
     assert_eq!((greeting.connection_id, greeting.character_set, greeting.status), (4, 8, 2));
     assert_eq!(greeting.capabilities, 0x81ff_fffe);
-    assert_eq!(greeting.requested, 0x8a01, "CLIENT_LONG_PASSWORD goes without saying");
+    assert_eq!(greeting.requested, 0x0008_8a01, "CLIENT_LONG_PASSWORD goes without saying");
     assert_eq!(&greeting.challenge[..], b"*Js)liHlg@G%!uL[ca>P");
     assert_eq!(greeting.auth_plugin.as_bytes(), b"mysql_native_password");
     assert_eq!(MysqlGreeting::NEXT_PACKET, 2);

@@ -48,11 +48,10 @@ fn a_reply_cannot_come_before_its_request_was_taken() {
 
 #[test]
 fn an_empty_line_ahead_of_a_request_is_no_reply_and_no_attack() {
-    for line in ["\r\n", "\n", "\r"] {
+    for line in ["\r\n", "\n"] {
         let mut negotiation = Negotiation::required(Pop3::new());
         negotiation.handle_input(b"+OK\r\n").unwrap();
-        let Err(Error::Unexpected(text)) = negotiation.handle_input(line.as_bytes()) else { panic!("{line:?}") };
-        assert_eq!(text.as_bytes(), &line.as_bytes()[..1]);
+        assert_eq!(negotiation.handle_input(line.as_bytes()), Err(Error::unexpected(b"")), "{line:?}");
     }
     // Behind the go-ahead it is one, as all else is.
     let mut negotiation = Negotiation::required(Pop3::new());

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use allocation_counter::measure;
 use proptest::prelude::*;
 use starttls::protocol::{Client, Knobs, Start};
-use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Policy, Protocol, Text};
+use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Policy, Protocol};
 use starttls_replay::{Transcript, Verdict, client, drive};
 
 /// Bytes that belong nowhere, or to several protocols.

@@ -66,8 +66,6 @@ pub struct Xmpp {
     tag: Vec<u8>,
     condition: &'static str,
     text: Excerpt<128>,
-    /// Whether the server speaks XMPP 1.0 or later.
-    modern: bool,
     required: bool,
     advertised: Option<bool>,
 }
@@ -134,7 +132,6 @@ impl Xmpp {
             tag: Vec::new(),
             condition: "error",
             text: Excerpt::new(),
-            modern: false,
             required: false,
             advertised: None,
         }
@@ -196,7 +193,7 @@ impl Xmpp {
             }
             (_, 2, Open::Stream, _, "error") => Open::Error,
             (Awaiting::Features, 2, Open::Stream, STREAMS, "features") => Open::Features,
-            (Awaiting::Features, 3, Open::Features, TLS, "starttls") if self.modern => {
+            (Awaiting::Features, 3, Open::Features, TLS, "starttls") => {
                 self.advertised = Some(true);
                 Open::StartTls
             }

@@ -9,7 +9,8 @@ use starttls::protocol::Client;
 
 use crate::talk::{End, Outcome, Talk};
 
-/// All but the second byte of the capabilities, of which the server's decide one: CLIENT_SECURE_CONNECTION, 0x8000.
+/// Without two of the capabilities, which the server's decide: CLIENT_SECURE_CONNECTION, 0x8000, and CLIENT_PLUGIN_AUTH,
+/// 0x80000.
 const REQUEST: &[u8] = b"\x20\0\0\x01\x01\x0a\0\0\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
@@ -50,6 +51,8 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     }
     let mut request = REQUEST.to_vec();
     request[5] |= capabilities[1] & 0x80;
+    // Their upper half stands behind the character set and the status.
+    request[6] |= packet.get(end + 19).unwrap_or(&0) & 0x08;
     talk.say(request)
 }
 
