@@ -50,13 +50,13 @@ pub trait Transport: Sized {
     fn connect(&self, host: &str, port: u16) -> Result<Self::Plain, Error>;
     /// Connects by address.
     fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Self::Plain, Error>;
-    /// Upgrades under [`Required`](starttls::Required).
+    /// Upgrades under [`Required`].
     fn upgrade<D: Dialogue + Send>(
         self,
         stream: Self::Plain,
         negotiation: Negotiation<D, Required>,
     ) -> Result<Self::Tls, Error>;
-    /// Upgrades under [`Opportunistic`](starttls::Opportunistic).
+    /// Upgrades under [`Opportunistic`].
     fn try_upgrade<D: Dialogue + Send>(
         self,
         stream: Self::Plain,
@@ -94,7 +94,7 @@ fn replay(authority: &Authority, transcript: &Arc<Transcript>, flaw: Flaw) -> Se
     Server::start(move |stream| play(stream, &transcript, config.clone())).expect("a free port")
 }
 
-/// Upgrades against `server` under a policy of [`Required`](starttls::Required).
+/// Upgrades against `server` under a policy of [`Required`].
 fn required<T: Transport>(
     server: &Server,
     authority: &Authority,
