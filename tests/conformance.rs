@@ -187,7 +187,7 @@ fn a_refusal_is_never_called_an_injection() {
         |turn: &[u8]| is_text(turn) && turn.iter().position(|byte| *byte == b'\n') == turn.len().checked_sub(1);
     let (mut once, mut twice) = (0, 0);
     let cases = cases();
-    for case in cases.iter().filter(|case| case.transcript.outcome == "upgraded" && !case.transcript.knobs.insist) {
+    for case in cases.iter().filter(|case| case.transcript.outcome == "upgraded" && !case.transcript.options.insist) {
         let refusing = cases.iter().filter(|other| other.protocol == case.protocol).filter(refuses);
         let refusals: BTreeSet<_> = refusing.filter_map(|case| case.transcript.server().enumerate().last()).collect();
         for (place, (own, refusal)) in

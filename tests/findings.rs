@@ -1,7 +1,7 @@
 //! What a server said before TLS and is not going to say again can be had afterwards.
 
 use starttls::preface::{Socks5, Via};
-use starttls::protocol::{Knobs, Mysql, MysqlGreeting, Nats, Nbd, Subtype};
+use starttls::protocol::{Mysql, MysqlGreeting, Nats, Nbd, Options, Subtype};
 use starttls::{Dialogue, Findings, Negotiation, Outcome, Protocol, Reason};
 use starttls_replay::{Transcript, client};
 
@@ -111,7 +111,7 @@ fn a_client_of_mysql_says_what_it_wants_and_no_more_than_the_server_can_do() {
         assert_eq!(mysql.greeting().expect("it greeted").requested, requested, "{server:x} and {wanted:x}");
     }
     // A client that insists asks for TLS all the same.
-    let mut negotiation = Negotiation::required(Mysql::new().knobs(Knobs { insist: true, ..Knobs::default() }));
+    let mut negotiation = Negotiation::required(Mysql::new().options(Options { insist: true, ..Options::default() }));
     negotiation.handle_input(&greeting(0x8000)).expect("it insists");
     assert_eq!(negotiation.poll_transmit().expect("a request")[4..8], 0x8a01_u32.to_le_bytes());
 }
@@ -149,6 +149,6 @@ fn what_was_found_behind_a_proxy_is_found_as_well() {
     }
     assert_eq!(via.findings(), Some(Findings::Nbd { flags: 1 }));
     assert_eq!(Nbd::new().findings(), None);
-    let client = client(Knobs::default());
+    let client = client(Options::default());
     assert!(Protocol::all().all(|protocol| protocol.dialogue(&client).expect("valid").findings().is_none()));
 }

@@ -2,13 +2,13 @@
 
 use allocation_counter::measure;
 use starttls::protocol::{
-    Acap, Ftp, Imap, Irc, Knobs, Ldap, Munin, Mupdate, Mysql, MysqlX, Nats, Nbd, Nntp, Nsq, Nut, Pcep, Pop3, Postgres,
-    Rpc, Sieve, Smtp, Start, Vnc, Xmpp,
+    Acap, Ftp, Imap, Irc, Ldap, Munin, Mupdate, Mysql, MysqlX, Nats, Nbd, Nntp, Nsq, Nut, Options, Pcep, Pop3,
+    Postgres, Rpc, Sieve, Smtp, Start, Vnc, Xmpp,
 };
 use starttls::{Dialogue, Error, Frame, Limit, Limits, Negotiation, Part, Protocol, Step};
 use starttls_replay::Transcript;
 
-const ASK: Knobs = Knobs { start: Start::AfterGreeting, ask: true, insist: false };
+const ASK: Options = Options { start: Start::AfterGreeting, ask: true, insist: false };
 
 /// The protocols whose parser allocates, and the most that it holds.
 const PARSES_XML: [Protocol; 2] = [Protocol::Xmpp, Protocol::XmppServer];
@@ -55,17 +55,17 @@ fn endless_replies_are_refused() {
         ("smtp line", Limit::Line, line + 1, Box::new(smtp()), "220 ", "x"),
         ("smtp line without a code", Limit::Line, line + 1, Box::new(smtp()), "", "\0"),
         ("smtp greeting", Limit::Lines, (lines + 1) * 7, Box::new(smtp()), "", "220-a\r\n"),
-        ("smtp hello", Limit::Lines, (lines + 1) * 8, Box::new(smtp().knobs(ASK)), "", "250-ab\r\n"),
-        ("lmtp hello", Limit::Lines, (lines + 1) * 8, Box::new(lmtp().knobs(ASK)), "", "250-ab\r\n"),
+        ("smtp hello", Limit::Lines, (lines + 1) * 8, Box::new(smtp().options(ASK)), "", "250-ab\r\n"),
+        ("lmtp hello", Limit::Lines, (lines + 1) * 8, Box::new(lmtp().options(ASK)), "", "250-ab\r\n"),
         ("imap line", Limit::Line, line + 1, Box::new(imap()), "* OK ", "x"),
-        ("imap untagged", Limit::Lines, (lines + 1) * 6, Box::new(imap().knobs(ASK)), "", "* OK\r\n"),
-        ("imap capability", Limit::Line, line + 1, Box::new(imap().knobs(ASK)), "* CAPABILITY", " X"),
-        ("imap literal", Limit::Line, 18, Box::new(imap().knobs(ASK)), "* A {99999999999}\n", "A7F3C OK\r\n"),
-        ("imap literals", Limit::Lines, 4 + lines * 6 + 5, Box::new(imap().knobs(ASK)), "* A ", "{0}\r\n "),
+        ("imap untagged", Limit::Lines, (lines + 1) * 6, Box::new(imap().options(ASK)), "", "* OK\r\n"),
+        ("imap capability", Limit::Line, line + 1, Box::new(imap().options(ASK)), "* CAPABILITY", " X"),
+        ("imap literal", Limit::Line, 18, Box::new(imap().options(ASK)), "* A {99999999999}\n", "A7F3C OK\r\n"),
+        ("imap literals", Limit::Lines, 4 + lines * 6 + 5, Box::new(imap().options(ASK)), "* A ", "{0}\r\n "),
         ("pop3 line", Limit::Line, line + 1, Box::new(Pop3::new()), "+OK ", "x"),
-        ("pop3 list", Limit::Lines, 5 + lines * 3, Box::new(Pop3::new().knobs(ASK)), "+OK\r\n", "A\r\n"),
+        ("pop3 list", Limit::Lines, 5 + lines * 3, Box::new(Pop3::new().options(ASK)), "+OK\r\n", "A\r\n"),
         ("nntp line", Limit::Line, line + 1, Box::new(Nntp::new()), "200 ", "x"),
-        ("nntp list", Limit::Lines, 5 + lines * 3, Box::new(Nntp::new().knobs(ASK)), "101\r\n", "A\r\n"),
+        ("nntp list", Limit::Lines, 5 + lines * 3, Box::new(Nntp::new().options(ASK)), "101\r\n", "A\r\n"),
         ("ftp line", Limit::Line, line + 1, Box::new(Ftp::new()), "220-", "x"),
         ("ftp greeting", Limit::Lines, (lines + 1) * 6, Box::new(Ftp::new()), "220-\r\n", "220-\r\n"),
         ("ftp delays", Limit::Turns, (Limits::default().turns as usize + 1) * 5, Box::new(Ftp::new()), "", "120\r\n"),
@@ -75,9 +75,9 @@ fn endless_replies_are_refused() {
         ("sieve literals", Limit::Lines, (lines + 1) * 5, Box::new(Sieve::new()), "", "{0+}\n"),
         ("irc line", Limit::Line, line + 1, Box::new(Irc::new()), "NOTICE ", "x"),
         ("irc notices", Limit::Lines, (lines + 1) * 8, Box::new(Irc::new()), "", "NOTICE\r\n"),
-        ("irc capabilities", Limit::Lines, (lines + 1) * 14, Box::new(Irc::new().knobs(ASK)), "", "CAP * LS * :\r\n"),
+        ("irc capabilities", Limit::Lines, (lines + 1) * 14, Box::new(Irc::new().options(ASK)), "", "CAP * LS * :\r\n"),
         ("acap line", Limit::Line, line + 1, Box::new(acap()), "* ACAP ", "(A) "),
-        ("acap untagged", Limit::Lines, (lines + 1) * 6, Box::new(acap().knobs(ASK)), "", "* OK\r\n"),
+        ("acap untagged", Limit::Lines, (lines + 1) * 6, Box::new(acap().options(ASK)), "", "* OK\r\n"),
         ("mupdate line", Limit::Line, line + 1, Box::new(mupdate()), "* AUTH ", "A "),
         ("mupdate greeting", Limit::Lines, (lines + 1) * 6, Box::new(mupdate()), "", "* OK\r\n"),
         ("nut line", Limit::Line, line + 1, Box::new(Nut::new()), "OK STARTTLS", " "),
@@ -227,8 +227,8 @@ fn lines_that_come_at_once_are_counted_each() {
     let limits = Limits { lines: 4, ..Limits::default() };
     let reply = b"250-mail.example\r\n250-A\r\n250-B\r\n250-C\r\n250-D\r\n250-STARTTLS\r\n";
     for size in 1..=reply.len() {
-        let knobs = Knobs { start: Start::AfterGreeting, ..Knobs::default() };
-        let smtp = Smtp::new("client.example").unwrap().knobs(knobs);
+        let options = Options { start: Start::AfterGreeting, ..Options::default() };
+        let smtp = Smtp::new("client.example").unwrap().options(options);
         let mut negotiation = Negotiation::required(smtp).limits(limits);
         negotiation.poll_transmit();
         let heard = reply.chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk));
@@ -359,8 +359,8 @@ fn a_length_beyond_the_limits_is_refused_where_it_is_announced() {
         let Length { protocol, announce, .. } = length;
         let heard = |announced: u32| {
             let start = if length.ask { Start::AfterGreeting } else { Start::Greeting };
-            let knobs = Knobs { start, ask: length.ask, insist: false };
-            let dialogue = protocol.dialogue(&starttls_replay::client(knobs)).expect("a valid client");
+            let options = Options { start, ask: length.ask, insist: false };
+            let dialogue = protocol.dialogue(&starttls_replay::client(options)).expect("a valid client");
             let mut negotiation = Negotiation::required(dialogue);
             for turn in length.turns {
                 negotiation.handle_input(turn).unwrap();

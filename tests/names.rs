@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use starttls::preface::{Connect, Preface, Socks5, Via};
-use starttls::protocol::{Acap, Http, Imap, Knobs, Mupdate, Pop3, Script, Smtp, Start, Xmpp};
+use starttls::protocol::{Acap, Http, Imap, Mupdate, Options, Pop3, Script, Smtp, Start, Xmpp};
 use starttls::{Dialogue, InvalidName, Negotiation};
 
 /// What has a name: how it begins, and what may stand in one beside letters and digits.
@@ -10,17 +10,17 @@ type Named = (&'static str, fn(&str) -> Result<Vec<u8>, InvalidName>, &'static s
 
 const HOST: &str = ".-_:[]";
 const NAMED: [Named; 9] = [
-    ("Smtp::new", |name| Ok(request(Smtp::new(name)?.knobs(AFTER_GREETING))), HOST),
-    ("Smtp::lmtp", |name| Ok(request(Smtp::lmtp(name)?.knobs(AFTER_GREETING))), HOST),
+    ("Smtp::new", |name| Ok(request(Smtp::new(name)?.options(AFTER_GREETING))), HOST),
+    ("Smtp::lmtp", |name| Ok(request(Smtp::lmtp(name)?.options(AFTER_GREETING))), HOST),
     ("Xmpp::client", |name| Ok(request(Xmpp::client(name)?)), HOST),
     ("Xmpp::server", |name| Ok(request(Xmpp::server(name, name)?)), HOST),
     ("Http::new", |name| Ok(request(Http::new(name)?)), HOST),
-    ("Imap::new", |tag| Ok(request(Imap::new(tag)?.knobs(AFTER_GREETING))), ""),
-    ("Acap::new", |tag| Ok(request(Acap::new(tag)?.knobs(AFTER_GREETING))), ""),
-    ("Mupdate::new", |tag| Ok(request(Mupdate::new(tag)?.knobs(AFTER_GREETING))), ""),
+    ("Imap::new", |tag| Ok(request(Imap::new(tag)?.options(AFTER_GREETING))), ""),
+    ("Acap::new", |tag| Ok(request(Acap::new(tag)?.options(AFTER_GREETING))), ""),
+    ("Mupdate::new", |tag| Ok(request(Mupdate::new(tag)?.options(AFTER_GREETING))), ""),
     ("Connect::new", |name| Ok(preface(Connect::new(name, 25)?)), ".-_"),
 ];
-const AFTER_GREETING: Knobs = Knobs { start: Start::AfterGreeting, ask: false, insist: false };
+const AFTER_GREETING: Options = Options { start: Start::AfterGreeting, ask: false, insist: false };
 
 fn request(dialogue: impl Dialogue) -> Vec<u8> {
     Negotiation::required(dialogue).poll_transmit().expect("it begins").to_vec()

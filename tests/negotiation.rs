@@ -1,7 +1,7 @@
 //! The rules of the negotiation that no transcript can show.
 
 use starttls::protocol::{
-    Acap, Client, Ftp, Imap, Knobs, Mupdate, Nats, Pop3, Postgres, Rdp, Rpc, Smtp, Start, Subtype, UnknownProtocol,
+    Acap, Client, Ftp, Imap, Mupdate, Nats, Options, Pop3, Postgres, Rdp, Rpc, Smtp, Start, Subtype, UnknownProtocol,
     Vnc, Xmpp,
 };
 use starttls::{Dialogue, Error, Escaped, InvalidName, Negotiation, Outcome, Protocol, Reason, Text};
@@ -21,8 +21,8 @@ fn a_refused_command_can_be_repeated_on_the_same_connection() {
     let Outcome::Declined(Reason::Refused(reply)) = first.finish().unwrap() else { panic!("refused") };
     assert!(reply.temporary);
 
-    let at_command = Knobs { start: Start::Command, ..Knobs::default() };
-    let mut second = Negotiation::required(smtp().knobs(at_command));
+    let at_command = Options { start: Start::Command, ..Options::default() };
+    let mut second = Negotiation::required(smtp().options(at_command));
     assert_eq!(second.poll_transmit().unwrap(), "STARTTLS\r\n", "no greeting, no EHLO");
     second.handle_input(b"220 go\r\n").unwrap();
     assert!(second.finish().is_ok());
@@ -74,8 +74,8 @@ fn an_unfinished_negotiation_yields_nothing() {
 
 #[test]
 fn the_end_of_the_stream_is_an_error_even_behind_the_go_ahead() {
-    let at_command = Knobs { start: Start::Command, ..Knobs::default() };
-    let mut negotiation = Negotiation::opportunistic(Pop3::new().knobs(at_command));
+    let at_command = Options { start: Start::Command, ..Options::default() };
+    let mut negotiation = Negotiation::opportunistic(Pop3::new().options(at_command));
     negotiation.poll_transmit().unwrap();
     negotiation.handle_input(b"+OK\r\n").unwrap();
     assert_eq!(negotiation.handle_eof(), Err(Error::Closed));
@@ -214,8 +214,8 @@ fn names_that_would_break_the_wire_are_refused() {
 #[test]
 fn every_seed_makes_a_tag() {
     for (seed, short) in [(0, 0), (1, 1), (0xA7F3, 0xA7F3), (u64::MAX, 0xFF_FFFF_FFFF_FFFF)] {
-        let knobs = Knobs { start: Start::Command, ..Knobs::default() };
-        let client = Client { knobs, ..Client::new("client.example", "mail.example", seed) };
+        let options = Options { start: Start::Command, ..Options::default() };
+        let client = Client { options, ..Client::new("client.example", "mail.example", seed) };
         for (protocol, tag) in [(Protocol::Imap, seed), (Protocol::Acap, seed), (Protocol::Mupdate, short)] {
             let dialogue = protocol.dialogue(&client).unwrap();
             let request = Negotiation::required(dialogue).poll_transmit().unwrap();
@@ -229,9 +229,9 @@ fn a_client_without_names_does_for_every_protocol_and_cannot_be_guessed() {
     for protocol in Protocol::all() {
         assert!(protocol.dialogue(&Client::default()).is_ok(), "{protocol}");
     }
-    let Client { name, domain, knobs, .. } = Client::default();
+    let Client { name, domain, options, .. } = Client::default();
     assert_eq!(
-        (name, domain, knobs.start, knobs.ask, knobs.insist),
+        (name, domain, options.start, options.ask, options.insist),
         ("localhost", "localhost", Start::Greeting, false, false)
     );
     let seeds: std::collections::BTreeSet<u64> = (0..100).map(|_| Client::default().seed).collect();
@@ -286,7 +286,7 @@ fn what_the_peer_says_is_shown_escaped() {
 
 /// How FTP goes on when the server answers `AUTH TLS` so: the next request, or how it ended.
 fn ftp_after(ftp: Ftp, reply: &str) -> Result<String, Error> {
-    let mut negotiation = Negotiation::required(ftp.knobs(Knobs { start: Start::Command, ..Knobs::default() }));
+    let mut negotiation = Negotiation::required(ftp.options(Options { start: Start::Command, ..Options::default() }));
     assert_eq!(negotiation.poll_transmit().unwrap(), "AUTH TLS\r\n");
     negotiation.handle_input(reply.as_bytes())?;
     Ok(String::from_utf8(negotiation.poll_transmit().unwrap().to_vec()).unwrap())
@@ -307,8 +307,8 @@ fn auth_ssl_is_tried_only_when_allowed_and_only_by_a_server_that_does_not_know_a
 #[test]
 fn auth_ssl_is_answered_as_auth_tls_is() {
     let answered = |reply: &[u8]| {
-        let knobs = Knobs { start: Start::Command, ..Knobs::default() };
-        let mut negotiation = Negotiation::required(Ftp::new().or_ssl().knobs(knobs));
+        let options = Options { start: Start::Command, ..Options::default() };
+        let mut negotiation = Negotiation::required(Ftp::new().or_ssl().options(options));
         negotiation.poll_transmit().unwrap();
         negotiation.handle_input(b"504 no TLS\r\n").unwrap();
         assert_eq!(negotiation.poll_transmit().unwrap(), "AUTH SSL\r\n");
@@ -324,7 +324,7 @@ fn auth_ssl_is_answered_as_auth_tls_is() {
 
 #[test]
 fn features_that_the_server_took_back_were_not_listed() {
-    let mut negotiation = Negotiation::required(Ftp::new().knobs(Knobs { ask: true, ..Knobs::default() }));
+    let mut negotiation = Negotiation::required(Ftp::new().options(Options { ask: true, ..Options::default() }));
     negotiation.handle_input(b"220 hi\r\n").unwrap();
     negotiation.poll_transmit().unwrap();
     negotiation.handle_input(b"502-Features:\r\n AUTH TLS\r\n").unwrap();
@@ -355,9 +355,9 @@ fn a_failed_negotiation_answers_its_error_to_whatever_comes() {
 
 /// How EHLO ends that is answered with `reply`, at every size of chunk, which must not matter.
 fn ehlo(reply: &str) -> Result<Option<bool>, Error> {
-    let after_greeting = Knobs { start: Start::AfterGreeting, ..Knobs::default() };
+    let after_greeting = Options { start: Start::AfterGreeting, ..Options::default() };
     let outcome = |size| {
-        let mut negotiation = Negotiation::opportunistic(smtp().knobs(after_greeting));
+        let mut negotiation = Negotiation::opportunistic(smtp().options(after_greeting));
         negotiation.poll_transmit();
         reply.as_bytes().chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk))?;
         Ok(negotiation.advertised())
@@ -397,12 +397,12 @@ fn a_long_line_is_shown_as_it_came_however_it_was_split() {
 #[test]
 fn a_feature_behind_a_long_reply_is_read_to_its_end() {
     let filler = " SIZE\r\n".repeat(40);
-    let ask = Knobs { start: Start::AfterGreeting, ask: true, insist: true };
+    let ask = Options { start: Start::AfterGreeting, ask: true, insist: true };
     // Of a line 64 bytes are kept: all of it; all but its carriage return; and all to one that is not that of its end.
     for (padding, behind, listed) in [(53, "", true), (54, "", true), (53, "\rX", false)] {
         let feature = format!(" AUTH {};TLS", &"SSL;".repeat(14)[..padding]);
         assert_eq!(feature.len(), padding + 10);
-        let mut negotiation = Negotiation::required(Ftp::new().knobs(ask));
+        let mut negotiation = Negotiation::required(Ftp::new().options(ask));
         negotiation.poll_transmit();
         let reply = format!("211-Features:\r\n{filler}{feature}{behind}\r\n211 End\r\n");
         negotiation.handle_input(reply.as_bytes()).unwrap();
@@ -423,7 +423,7 @@ fn imap_finds_the_word_wherever_it_stands_in_the_line() {
             let answer = format!("* CAPABILITY {list}\r\nA7F3C OK done\r\n");
             for (heard, start, ask) in [(code, Start::Greeting, false), (answer, Start::AfterGreeting, true)] {
                 for size in [heard.len(), 1, 7] {
-                    let imap = Imap::new("A7F3").unwrap().knobs(Knobs { start, ask, ..Knobs::default() });
+                    let imap = Imap::new("A7F3").unwrap().options(Options { start, ask, ..Options::default() });
                     let mut negotiation = Negotiation::opportunistic(imap);
                     negotiation.poll_transmit();
                     heard.as_bytes().chunks(size).for_each(|chunk| {
@@ -451,11 +451,11 @@ fn imap_shows_a_long_line_that_is_no_greeting_as_it_came() {
 
 #[test]
 fn imap_passes_over_a_literal_wherever_it_stands_in_the_line() {
-    let at_command = Knobs { start: Start::Command, ..Knobs::default() };
+    let at_command = Options { start: Start::Command, ..Options::default() };
     for ahead in 0..280 {
         let heard = format!("* X {} {{12}}\r\nA7F3 OK go\r\n Z\r\nA7F3 NO not now\r\n", "Y".repeat(ahead));
         for size in [heard.len(), 1, 7] {
-            let mut negotiation = Negotiation::required(Imap::new("A7F3").unwrap().knobs(at_command));
+            let mut negotiation = Negotiation::required(Imap::new("A7F3").unwrap().options(at_command));
             negotiation.poll_transmit();
             let end = heard.as_bytes().chunks(size).try_for_each(|chunk| negotiation.handle_input(chunk));
             assert!(matches!(end, Err(Error::Declined(_))), "{end:?} of {heard:?}, {size} bytes at a time");

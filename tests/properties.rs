@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use allocation_counter::measure;
 use proptest::prelude::*;
-use starttls::protocol::{Client, Knobs, Start};
+use starttls::protocol::{Client, Options, Start};
 use starttls::{Dialogue, Error, Limit, Limits, Negotiation, Policy, Protocol};
 use starttls_replay::{Transcript, Verdict, client, drive};
 
@@ -75,14 +75,14 @@ fn turns() -> impl Strategy<Value = Vec<Vec<u8>>> {
 #[derive(Clone, Copy, Debug)]
 struct Setup {
     protocol: Protocol,
-    knobs: Knobs,
+    options: Options,
     limits: Limits,
     required: bool,
 }
 
 impl Setup {
     fn dialogue(&self) -> Box<dyn Dialogue + Send> {
-        self.protocol.dialogue(&client(self.knobs)).expect("a valid client")
+        self.protocol.dialogue(&client(self.options)).expect("a valid client")
     }
 
     /// [`drive`] checks on the way that a negotiation that has failed stays failed and silent.
@@ -102,7 +102,7 @@ prop_compose! {
         (ask, insist, required) in any::<(bool, bool, bool)>(),
         limits in prop::sample::select(vec![Limits::default(), Limits { bytes: 150, line: 40, lines: 3, turns: 2 }]),
     ) -> Setup {
-        Setup { protocol, knobs: Knobs { start, ask, insist }, limits, required }
+        Setup { protocol, options: Options { start, ask, insist }, limits, required }
     }
 }
 
@@ -134,7 +134,7 @@ fn transcripts() -> impl Iterator<Item = (Protocol, Transcript)> {
 fn upgrading() -> impl Strategy<Value = (Setup, Vec<Vec<u8>>)> {
     let all: Vec<_> = transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded").collect();
     (prop::sample::select(all), any::<bool>()).prop_map(|((protocol, transcript), required)| {
-        let setup = Setup { protocol, knobs: transcript.knobs, limits: Limits::default(), required };
+        let setup = Setup { protocol, options: transcript.options, limits: Limits::default(), required };
         (setup, transcript.server().map(<[u8]>::to_vec).collect())
     })
 }
@@ -221,8 +221,8 @@ proptest! {
     fn no_name_of_the_callers_breaks_out_of_its_line(name in ".*", noise in NOISE_IN_NAMES) {
         for name in [name, noise] {
             for protocol in Protocol::all() {
-                let knobs = Knobs { start: Start::AfterGreeting, ..Knobs::default() };
-                let client = Client { knobs, ..Client::new(&name, &name, 1) };
+                let options = Options { start: Start::AfterGreeting, ..Options::default() };
+                let client = Client { options, ..Client::new(&name, &name, 1) };
                 let Ok(dialogue) = protocol.dialogue(&client) else { continue };
                 let Some(request) = Negotiation::required(dialogue).poll_transmit() else { continue };
                 // What a client may send does not depend on the name, but for the name itself, which cannot break out.
@@ -271,7 +271,7 @@ proptest! {
 fn upgrades() -> impl Iterator<Item = (Setup, Transcript)> {
     let all = transcripts().filter(|(_, transcript)| transcript.outcome == "upgraded");
     all.flat_map(|(protocol, transcript)| {
-        let setup = Setup { protocol, knobs: transcript.knobs, limits: Limits::default(), required: true };
+        let setup = Setup { protocol, options: transcript.options, limits: Limits::default(), required: true };
         [setup, Setup { required: false, ..setup }].map(|setup| (setup, transcript.clone()))
     })
 }

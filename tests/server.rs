@@ -1,7 +1,7 @@
 //! A server's dialogue, at every split, alone and against a client's.
 
 use bytes::Bytes;
-use starttls::protocol::{Knobs, Smtp, Start};
+use starttls::protocol::{Options, Smtp, Start};
 use starttls::role::{Client, Server};
 use starttls::{Accepting, Code, Dialogue, Error, Limit, Limits, Negotiation, Reply, Required, Step, Text};
 
@@ -111,8 +111,8 @@ fn talk(client: impl Dialogue<Client>, server: impl Dialogue<Server>, size: usiz
 fn a_client_and_a_server_understand_each_other() {
     for size in 1..80 {
         for insist in [false, true] {
-            let knobs = Knobs { start: Start::Greeting, ask: false, insist };
-            let client = Smtp::new("client.example").unwrap().knobs(knobs);
+            let options = Options { start: Start::Greeting, ask: false, insist };
+            let client = Smtp::new("client.example").unwrap().options(options);
             assert_eq!(talk(client, SmtpServer, size), [Ok(()), Ok(())]);
         }
     }

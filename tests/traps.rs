@@ -81,7 +81,7 @@ fn what_comes_behind_a_bad_length_meets_the_same_error() {
             for value in 0..=u8::MAX {
                 let mut header = turn[..at].to_vec();
                 header.push(value);
-                let dialogue: Box<dyn Dialogue> = protocol.dialogue(&client(usual.knobs)).expect("a valid client");
+                let dialogue: Box<dyn Dialogue> = protocol.dialogue(&client(usual.options)).expect("a valid client");
                 behind_its_header(Negotiation::required(dialogue), &header);
             }
         }

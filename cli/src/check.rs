@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use smol::future;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use starttls::Error::Declined;
-use starttls::protocol::{Client, Knobs, Script};
+use starttls::protocol::{Client, Options, Script};
 use starttls::{Dialogue, Negotiation, Protocol, transport};
 use starttls_smol::{TlsStream, Upgrader};
 
@@ -41,7 +41,7 @@ pub struct Checker {
     ipv6: Option<bool>,
     server_name: Option<String>,
     sni: Option<String>,
-    knobs: Knobs,
+    options: Options,
     /// If it is not the system's.
     resolver: Option<Resolver>,
     timeout: Duration,
@@ -63,7 +63,7 @@ impl Checker {
             server_name: arguments.tls.server_name.clone(),
             resolver: arguments.resolver.map(Resolver::new),
             sni: arguments.tls.sni.clone(),
-            knobs: Knobs { ask: arguments.ask, insist: arguments.insist, ..Knobs::default() },
+            options: Options { ask: arguments.ask, insist: arguments.insist, ..Options::default() },
             timeout: arguments.timeout,
             expected: Expected::new(&arguments.tls),
             goes_on: false,
@@ -101,8 +101,8 @@ impl Checker {
     /// Makes every check go on after TLS: it greets again, and does what the arguments say.
     pub fn going_on(self, arguments: &SessionArguments) -> Result<Self, Error> {
         let credentials = arguments.auth.as_deref().map(Credentials::of).transpose()?;
-        let knobs = Knobs { ask: self.knobs.ask || arguments.active, ..self.knobs };
-        Ok(Self { knobs, goes_on: true, credentials, active: arguments.active, ..self })
+        let options = Options { ask: self.options.ask || arguments.active, ..self.options };
+        Ok(Self { options, goes_on: true, credentials, active: arguments.active, ..self })
     }
 
     /// Checks one server. Whatever goes wrong is in the report.
@@ -279,7 +279,7 @@ impl Checker {
             _ if target.implicit => Ok(Box::new(Implicit)),
             (Some(script), _) => Ok(Box::new(script.parse::<Script>().map_err(config_error)?)),
             (None, Some(protocol)) => {
-                let client = Client { name, domain, seed: self.trust.random()?, knobs: self.knobs };
+                let client = Client { name, domain, seed: self.trust.random()?, options: self.options };
                 protocol.dialogue(&client).map_err(config_error)
             }
             (None, None) => Err(Error::Config("there is neither a protocol nor a script".to_owned())),

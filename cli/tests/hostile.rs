@@ -117,10 +117,10 @@ fn every_hostile_server_is_seen_through() {
         .collect();
     // The tool starts at the greeting, and has a tag of its own length.
     let usual = |transcript: &Transcript| {
-        transcript.knobs.start == Start::Greeting && transcript.name != "hostile/imap/literal.txt"
+        transcript.options.start == Start::Greeting && transcript.name != "hostile/imap/literal.txt"
     };
     let (rows, skipped): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, transcript)| usual(transcript));
-    assert!(rows.iter().all(|(_, transcript)| !transcript.knobs.insist), "no row insists");
+    assert!(rows.iter().all(|(_, transcript)| !transcript.options.insist), "no row insists");
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -129,7 +129,7 @@ fn every_hostile_server_is_seen_through() {
                 while let Some((protocol, transcript)) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     for json in [true, false] {
                         let server = hostile(transcript);
-                        let options = [json.then_some("--json"), transcript.knobs.ask.then_some("--ask")];
+                        let options = [json.then_some("--json"), transcript.options.ask.then_some("--ask")];
                         let options: Vec<_> = options.into_iter().flatten().collect();
                         let run = check(*protocol, &server, &authority, &options);
                         runs.lock().expect("not poisoned").push((transcript, json, run));

@@ -13,7 +13,7 @@ use starttls_replay::{Input, Verdict, client, drive};
 fuzz_target!(|input: &[u8]| {
     let Some(input) = Input::read(input) else { return };
     let limits = Limits { bytes: 2048, line: 512, lines: 32, turns: 8 };
-    let new = || PROTOCOL.dialogue(&client(input.knobs)).expect("a valid client");
+    let new = || PROTOCOL.dialogue(&client(input.options)).expect("a valid client");
     let required = alike(&input, || Negotiation::required(new()).limits(limits));
     let opportunistic = alike(&input, || Negotiation::opportunistic(new()).limits(limits));
     for verdict in [required, opportunistic] {

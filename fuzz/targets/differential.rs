@@ -9,6 +9,6 @@ use starttls_replay::{Input, client};
 
 fuzz_target!(|input: &[u8]| {
     if let Some(input) = Input::read(input) {
-        compare(*PROTOCOL, client(input.knobs), &input.turns, &[input.chunk]);
+        compare(*PROTOCOL, client(input.options), &input.turns, &[input.chunk]);
     }
 });

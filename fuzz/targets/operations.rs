@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use starttls::protocol::{Knobs, Start};
+use starttls::protocol::{Options, Start};
 use starttls::{Error, Limits, Negotiation, Policy, Protocol};
 use starttls_replay::{Transcript, client};
 
@@ -43,8 +43,8 @@ fuzz_target!(|caller: Caller<'_>| {
     let protocols: Vec<Protocol> = Protocol::all().collect();
     let protocol = protocols[usize::from(caller.protocol) % protocols.len()];
     let start = [Start::Greeting, Start::AfterGreeting, Start::Command][usize::from(caller.start) % 3];
-    let knobs = Knobs { start, ask: caller.ask, insist: caller.insist };
-    let dialogue = protocol.dialogue(&client(knobs)).expect("a valid client");
+    let options = Options { start, ask: caller.ask, insist: caller.insist };
+    let dialogue = protocol.dialogue(&client(options)).expect("a valid client");
     let limits = caller.limits.map_or_else(Limits::default, |[bytes, line, lines, turns]| Limits {
         bytes: u32::from(bytes) * 8,
         line: line.into(),

@@ -17,7 +17,7 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, is_text, line, lines, long_line, outside_literals, word};
+use super::{Options, Start, check, is_text, line, lines, long_line, outside_literals, word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
@@ -29,7 +29,7 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 pub struct Acap {
     starttls: Bytes,
     tag: Excerpt<16>,
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -53,7 +53,7 @@ impl Acap {
         Ok(Self {
             starttls: line(&[tag, " STARTTLS"]),
             tag: Excerpt::of(tag.as_bytes()),
-            knobs: Knobs::default(),
+            options: Options::default(),
             awaiting: Awaiting::Greeting,
             advertised: None,
         })
@@ -61,8 +61,8 @@ impl Acap {
 
     /// Sets where to start, and whether to insist. The greeting lists the capabilities, so `ask` changes nothing.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_starttls(&mut self) -> Step {
@@ -77,7 +77,7 @@ fn reply(status: Status, response: &[u8]) -> Reply {
 
 impl Dialogue for Acap {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
             Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
@@ -94,7 +94,7 @@ impl Dialogue for Acap {
         match (self.awaiting, origin, status) {
             (Awaiting::Greeting, Origin::Untagged, Status::Data) if is("ACAP") => {
                 self.advertised = lists_starttls(tagged::text(response));
-                let declines = self.advertised == Some(false) && !self.knobs.insist;
+                let declines = self.advertised == Some(false) && !self.options.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (_, Origin::Untagged | Origin::Tagged, Status::Bye)

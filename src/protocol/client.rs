@@ -5,12 +5,12 @@ use crate::InvalidName;
 /// What a client brings to the dialogue, for a protocol that is chosen at run time.
 ///
 /// ```
-/// use starttls::protocol::{Client, Knobs};
+/// use starttls::protocol::{Client, Options};
 /// use starttls::{Negotiation, Protocol};
 ///
 /// # let random = || 0xA7F3;
 /// let client = Client::new("client.example", "mail.example", random());
-/// let asking = Client { knobs: Knobs { ask: true, ..Knobs::default() }, ..client };
+/// let asking = Client { options: Options { ask: true, ..Options::default() }, ..client };
 /// let negotiation = Negotiation::required(Protocol::Imap.dialogue(&asking)?);
 /// # let _ = negotiation;
 /// # Ok::<(), starttls::InvalidName>(())
@@ -25,13 +25,13 @@ pub struct Client<'a> {
     /// A number that nobody outside can guess, new for each connection. IMAP makes its tag from it, RPC its xid.
     pub seed: u64,
     /// Where to start, and what to ask.
-    pub knobs: Knobs,
+    pub options: Options,
 }
 
 impl<'a> Client<'a> {
     /// A client that calls itself `name`, wants to talk to `domain`, and has the shortest dialogue that there is.
     pub fn new(name: &'a str, domain: &'a str, seed: u64) -> Self {
-        Self { name, domain, seed, knobs: Knobs::default() }
+        Self { name, domain, seed, options: Options::default() }
     }
 }
 
@@ -47,7 +47,7 @@ impl Default for Client<'_> {
 
 /// How a dialogue differs from the shortest one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Knobs {
+pub struct Options {
     /// Where to start.
     pub start: Start,
     /// Ask for the capabilities before the command, where the protocol does not need it: for diagnosis.

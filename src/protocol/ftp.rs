@@ -28,7 +28,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code, is_text, last_line, lines, reply_status, word};
+use super::{Options, Start, code, is_text, last_line, lines, reply_status, word};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an FTP client.
@@ -38,7 +38,7 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 /// greeting of 230 is [`Reason::Preauthenticated`]. A server that will not answer FEAT is sent AUTH all the same.
 #[derive(Debug)]
 pub struct Ftp {
-    knobs: Knobs,
+    options: Options,
     ssl: bool,
     awaiting: Awaiting,
     advertised: Option<bool>,
@@ -55,13 +55,13 @@ enum Awaiting {
 impl Ftp {
     /// A client: nothing has to be known about it.
     pub fn new() -> Self {
-        Self { knobs: Knobs::default(), ssl: false, awaiting: Awaiting::Greeting, advertised: None }
+        Self { options: Options::default(), ssl: false, awaiting: Awaiting::Greeting, advertised: None }
     }
 
     /// Sets where to start, whether to ask for the features, and whether to insist.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// Allows `AUTH SSL` when the server does not know `AUTH TLS` (500, 502, 504), as servers before RFC 4217 do not.
@@ -96,9 +96,9 @@ impl Default for Ftp {
 
 impl Dialogue for Ftp {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => self.send_feat(),
+            Start::AfterGreeting if self.options.ask => self.send_feat(),
             Start::AfterGreeting | Start::Command => self.send_auth_tls(),
         }
     }
@@ -117,13 +117,13 @@ impl Dialogue for Ftp {
         let (code, text) = reply_status(reply).unwrap_or_default();
         match (self.awaiting, code) {
             (Awaiting::Greeting, 120) => Ok(Step::Await),
-            (Awaiting::Greeting, 220) if self.knobs.ask => Ok(self.send_feat()),
+            (Awaiting::Greeting, 220) if self.options.ask => Ok(self.send_feat()),
             (Awaiting::Greeting, 220) => Ok(self.send_auth_tls()),
             (Awaiting::Greeting, 230) => Ok(Step::Decline(Reason::Preauthenticated(Text::new(text)))),
             (_, 421) | (Awaiting::Greeting, 400..=599) => Err(Error::Closing(refusal(code, text))),
             (Awaiting::Feat, 211) => {
                 self.advertised = lists_auth_tls(reply);
-                let declines = self.advertised == Some(false) && !self.knobs.insist;
+                let declines = self.advertised == Some(false) && !self.options.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_auth_tls() })
             }
             (Awaiting::Feat, 400..=599) => Ok(self.send_auth_tls()),

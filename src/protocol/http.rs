@@ -24,7 +24,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, host, line};
+use super::{Options, host, line};
 use crate::wire::http::{StatusLine, fields, head_frame};
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Step};
 
@@ -60,7 +60,7 @@ impl Http {
 
     /// There is neither a greeting nor a list of capabilities: nothing changes.
     #[must_use]
-    pub fn knobs(self, _: Knobs) -> Self {
+    pub fn options(self, _: Options) -> Self {
         self
     }
 }

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, check, is_text, line, lists, literal, strip_word};
+use super::{Options, Start, check, is_text, line, lists, literal, strip_word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
 
@@ -37,7 +37,7 @@ pub struct Imap {
     starttls: Bytes,
     /// That of STARTTLS, and until it is sent a letter more, for CAPABILITY.
     tag: Excerpt<17>,
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -65,7 +65,7 @@ impl Imap {
             capability: Bytes::new(),
             starttls: line(&[tag, " STARTTLS"]),
             tag: longer,
-            knobs: Knobs::default(),
+            options: Options::default(),
             awaiting: Awaiting::Greeting,
             advertised: None,
         })
@@ -73,10 +73,10 @@ impl Imap {
 
     /// Sets where to start, whether to ask for the capabilities, and whether to insist.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
+    pub fn options(self, options: Options) -> Self {
         let tag = self.tag.as_bytes();
-        let capability = if knobs.ask { [tag, b" CAPABILITY\r\n"].concat() } else { Vec::new() };
-        Self { knobs, capability: capability.into(), ..self }
+        let capability = if options.ask { [tag, b" CAPABILITY\r\n"].concat() } else { Vec::new() };
+        Self { options, capability: capability.into(), ..self }
     }
 
     fn send_capability(&mut self) -> Step {
@@ -92,9 +92,9 @@ impl Imap {
 
     /// The command that follows the greeting, or the capabilities.
     fn next(&mut self) -> Step {
-        if self.knobs.ask && self.awaiting == Awaiting::Greeting {
+        if self.options.ask && self.awaiting == Awaiting::Greeting {
             self.send_capability()
-        } else if self.advertised == Some(false) && !self.knobs.insist {
+        } else if self.advertised == Some(false) && !self.options.insist {
             Step::Decline(Reason::NotAdvertised)
         } else {
             self.send_starttls()
@@ -114,9 +114,9 @@ impl Imap {
 
 impl Dialogue for Imap {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => self.send_capability(),
+            Start::AfterGreeting if self.options.ask => self.send_capability(),
             Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }

@@ -22,7 +22,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, code, is_text, no};
+use super::{Options, Start, code, is_text, no};
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of an IRC client.
@@ -32,7 +32,7 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 /// offers it.
 #[derive(Debug, Default)]
 pub struct Irc {
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -52,8 +52,8 @@ impl Irc {
 
     /// Sets whether to ask for the capabilities, and whether to insist. There is no greeting.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_cap_ls(&mut self) -> Step {
@@ -71,7 +71,7 @@ impl Irc {
         if self.advertised != Some(true) {
             self.advertised = tls;
         }
-        match self.advertised == Some(false) && !self.knobs.insist {
+        match self.advertised == Some(false) && !self.options.insist {
             _ if goes_on => Step::Next,
             true => Step::Decline(Reason::NotAdvertised),
             false => self.send_starttls(),
@@ -81,8 +81,8 @@ impl Irc {
 
 impl Dialogue for Irc {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
-            Start::Greeting | Start::AfterGreeting if self.knobs.ask => self.send_cap_ls(),
+        match self.options.start {
+            Start::Greeting | Start::AfterGreeting if self.options.ask => self.send_cap_ls(),
             Start::Greeting | Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }

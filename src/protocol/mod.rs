@@ -43,7 +43,7 @@ mod xmpp;
 
 pub use acap::Acap;
 pub use amqp::Amqp;
-pub use client::{Client, Knobs, Start};
+pub use client::{Client, Options, Start};
 pub use ftp::Ftp;
 pub use http::Http;
 pub use imap::Imap;
@@ -146,7 +146,7 @@ protocols! {
         reference: "RFC 3207",
         first: Client,
         replies: 3,
-        dialogue: |client| Smtp::new(client.name)?.knobs(client.knobs),
+        dialogue: |client| Smtp::new(client.name)?.options(client.options),
     }
     /// LMTP: [`Smtp::lmtp`]
     Lmtp {
@@ -155,7 +155,7 @@ protocols! {
         reference: "RFC 2033, RFC 3207",
         first: Client,
         replies: 3,
-        dialogue: |client| Smtp::lmtp(client.name)?.knobs(client.knobs),
+        dialogue: |client| Smtp::lmtp(client.name)?.options(client.options),
     }
     /// IMAP: [`Imap`]
     Imap {
@@ -164,7 +164,7 @@ protocols! {
         reference: "RFC 9051 §6.2.1",
         first: Client,
         replies: 2,
-        dialogue: |client| Imap::new(&format!("{:X}", client.seed))?.knobs(client.knobs),
+        dialogue: |client| Imap::new(&format!("{:X}", client.seed))?.options(client.options),
     }
     /// POP3: [`Pop3`]
     Pop3 {
@@ -173,7 +173,7 @@ protocols! {
         reference: "RFC 2595 §4",
         first: Client,
         replies: 2,
-        dialogue: |client| Pop3::new().knobs(client.knobs),
+        dialogue: |client| Pop3::new().options(client.options),
     }
     /// XMPP from client to server: [`Xmpp::client`]
     Xmpp {
@@ -183,7 +183,7 @@ protocols! {
         reference: "RFC 6120 §5.4",
         first: Client,
         replies: 2,
-        dialogue: |client| Xmpp::client(client.domain)?.knobs(client.knobs),
+        dialogue: |client| Xmpp::client(client.domain)?.options(client.options),
     }
     /// XMPP from server to server: [`Xmpp::server`]
     XmppServer {
@@ -193,7 +193,7 @@ protocols! {
         reference: "RFC 6120 §5.4",
         first: Client,
         replies: 2,
-        dialogue: |client| Xmpp::server(client.domain, client.name)?.knobs(client.knobs),
+        dialogue: |client| Xmpp::server(client.domain, client.name)?.options(client.options),
     }
     /// HTTP/1.1 Upgrade, also for IPP: [`Http`]
     Http {
@@ -202,7 +202,7 @@ protocols! {
         reference: "RFC 2817 §3.2",
         first: Server,
         replies: 1,
-        dialogue: |client| Http::new(client.domain)?.knobs(client.knobs),
+        dialogue: |client| Http::new(client.domain)?.options(client.options),
     }
     /// Telnet START_TLS: [`Telnet`]
     Telnet {
@@ -211,7 +211,7 @@ protocols! {
         reference: "draft-altman-telnet-starttls",
         first: Server,
         replies: 2,
-        dialogue: |client| Telnet::new().knobs(client.knobs),
+        dialogue: |client| Telnet::new().options(client.options),
     }
     /// Microsoft SQL Server: [`Mssql`]
     Mssql {
@@ -247,7 +247,7 @@ protocols! {
         reference: "MySQL protocol, SSLRequest",
         first: Client,
         replies: 1,
-        dialogue: |client| Mysql::new().knobs(client.knobs),
+        dialogue: |client| Mysql::new().options(client.options),
     }
     /// NBD: [`Nbd`]
     Nbd {
@@ -337,7 +337,7 @@ protocols! {
         reference: "RFC 5804 §2.2",
         first: Server,
         replies: 2,
-        dialogue: |client| Sieve::new().knobs(client.knobs),
+        dialogue: |client| Sieve::new().options(client.options),
     }
     /// NNTP: [`Nntp`]
     Nntp {
@@ -346,7 +346,7 @@ protocols! {
         reference: "RFC 4642",
         first: Client,
         replies: 2,
-        dialogue: |client| Nntp::new().knobs(client.knobs),
+        dialogue: |client| Nntp::new().options(client.options),
     }
     /// FTP: [`Ftp`]
     Ftp {
@@ -355,7 +355,7 @@ protocols! {
         reference: "RFC 4217",
         first: Client,
         replies: 2,
-        dialogue: |client| Ftp::new().knobs(client.knobs),
+        dialogue: |client| Ftp::new().options(client.options),
     }
     /// IRC: [`Irc`]
     Irc {
@@ -364,7 +364,7 @@ protocols! {
         reference: "IRCv3 tls",
         first: Client,
         replies: 1,
-        dialogue: |client| Irc::new().knobs(client.knobs),
+        dialogue: |client| Irc::new().options(client.options),
     }
     /// ACAP: [`Acap`]
     Acap {
@@ -373,7 +373,7 @@ protocols! {
         reference: "RFC 2595 §5",
         first: Server,
         replies: 2,
-        dialogue: |client| Acap::new(&format!("{:X}", client.seed))?.knobs(client.knobs),
+        dialogue: |client| Acap::new(&format!("{:X}", client.seed))?.options(client.options),
     }
     /// MUPDATE: [`Mupdate`]
     Mupdate {
@@ -383,7 +383,7 @@ protocols! {
         first: Server,
         replies: 2,
         // A tag has at most 14 characters: 56 bits of the seed.
-        dialogue: |client| Mupdate::new(&format!("{:X}", client.seed & (u64::MAX >> 8)))?.knobs(client.knobs),
+        dialogue: |client| Mupdate::new(&format!("{:X}", client.seed & (u64::MAX >> 8)))?.options(client.options),
     }
     /// NUT: [`Nut`]
     Nut {
@@ -401,7 +401,7 @@ protocols! {
         reference: "Munin::Node::Server",
         first: Client,
         replies: 2,
-        dialogue: |client| Munin::new().knobs(client.knobs),
+        dialogue: |client| Munin::new().options(client.options),
     }
 }
 

@@ -15,7 +15,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start};
+use super::{Options, Start};
 use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 
 /// The dialogue of a Munin master.
@@ -25,7 +25,7 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 /// all: keep a deadline.
 #[derive(Debug, Default)]
 pub struct Munin {
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
 }
 
@@ -44,8 +44,8 @@ impl Munin {
 
     /// Sets where to start. There is nothing to ask, and nothing to insist on.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_starttls(&mut self) -> Step {
@@ -60,7 +60,7 @@ fn reply(code: &'static str, text: &[u8]) -> Reply {
 
 impl Dialogue for Munin {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
             Start::AfterGreeting | Start::Command => self.send_starttls(),
         }

@@ -20,7 +20,7 @@
 use bytes::Bytes;
 
 use super::tagged::{self, Origin, Status};
-use super::{Knobs, Start, begins_with_word, check, is_text, line, lines, long_line, word};
+use super::{Options, Start, begins_with_word, check, is_text, line, lines, long_line, word};
 use crate::wire::Excerpt;
 use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 
@@ -31,7 +31,7 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 pub struct Mupdate {
     starttls: Bytes,
     tag: Excerpt<16>,
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -55,7 +55,7 @@ impl Mupdate {
         Ok(Self {
             starttls: line(&[tag, " STARTTLS"]),
             tag: Excerpt::of(tag.as_bytes()),
-            knobs: Knobs::default(),
+            options: Options::default(),
             awaiting: Awaiting::Greeting,
             advertised: None,
         })
@@ -63,8 +63,8 @@ impl Mupdate {
 
     /// Sets where to start, and whether to insist. The greeting lists the capabilities, so `ask` changes nothing.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_starttls(&mut self) -> Step {
@@ -84,7 +84,7 @@ fn reply(status: Status, response: &[u8]) -> Reply {
 
 impl Dialogue for Mupdate {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
             Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
@@ -101,7 +101,7 @@ impl Dialogue for Mupdate {
             (_, Origin::Untagged | Origin::Tagged, Status::Bye) => Err(Error::Closing(reply(status, response))),
             (Awaiting::Greeting, Origin::Untagged, Status::Ok) if is_mupdate(tagged::text(response)) => {
                 let advertised = *self.advertised.get_or_insert(false);
-                let declines = !advertised && !self.knobs.insist;
+                let declines = !advertised && !self.options.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (Awaiting::Greeting, Origin::Untagged, _) => {

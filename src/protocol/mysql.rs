@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use memchr::memchr;
 
-use super::Knobs;
+use super::Options;
 use crate::{Code, Dialogue, Error, Findings, Frame, Part, Reason, Reply, Step, Text};
 
 const LONG_PASSWORD: u32 = 0x0001;
@@ -69,7 +69,7 @@ const EXEMPT: u32 = ALWAYS | LONG_PASSWORD;
 pub struct Mysql {
     /// SSLRequest: its header, capabilities, greatest packet, character set, and 23 zeros.
     request: Vec<u8>,
-    knobs: Knobs,
+    options: Options,
     advertised: Option<bool>,
     greeting: Option<Box<MysqlGreeting>>,
 }
@@ -81,7 +81,7 @@ impl Mysql {
         let mut request = Vec::from([0; 36]);
         request[0] = 32;
         request[3] = 1;
-        Self { request, knobs: Knobs::default(), advertised: None, greeting: None }
+        Self { request, options: Options::default(), advertised: None, greeting: None }
             .capabilities(LONG_PASSWORD | SECURE_CONNECTION | PLUGIN_AUTH)
             .max_packet(1 << 24)
             .character_set(45)
@@ -108,8 +108,8 @@ impl Mysql {
 
     /// Sets whether to insist. The greeting has the capabilities, so it cannot be left out, nor asked for.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// What the server said of itself, once it has.
@@ -211,7 +211,7 @@ impl Dialogue for Mysql {
         let advertised = *self.advertised.insert(greeting.capabilities & ALWAYS == ALWAYS);
         self.request[4..8].copy_from_slice(&greeting.requested.to_le_bytes());
         self.greeting = Some(Box::new(greeting));
-        if advertised || self.knobs.insist {
+        if advertised || self.options.insist {
             Ok(Step::SendThenUpgrade(core::mem::take(&mut self.request).into()))
         } else {
             Ok(Step::Decline(Reason::NotAdvertised))

@@ -18,7 +18,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, is_text, lines, lists, status};
+use super::{Options, Start, is_text, lines, lists, status};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an NNTP client.
@@ -28,7 +28,7 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 /// whose list is not understood, is sent STARTTLS all the same: nobody knows whether it offers it.
 #[derive(Debug, Default)]
 pub struct Nntp {
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -49,8 +49,8 @@ impl Nntp {
 
     /// Sets where to start, whether to ask for the capabilities, and whether to insist.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_capabilities(&mut self) -> Step {
@@ -66,9 +66,9 @@ impl Nntp {
 
 impl Dialogue for Nntp {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => self.send_capabilities(),
+            Start::AfterGreeting if self.options.ask => self.send_capabilities(),
             Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }
@@ -88,11 +88,11 @@ impl Dialogue for Nntp {
             (Awaiting::Capabilities, 400..=599) => Ok(self.send_starttls()),
             (Awaiting::StartTls, 400..=599) => Ok(Step::Decline(Reason::Refused(refusal(code, text)))),
             _ if !is_text(response) => Err(Error::unexpected(response)),
-            (Awaiting::Greeting, 200 | 201) if self.knobs.ask => Ok(self.send_capabilities()),
+            (Awaiting::Greeting, 200 | 201) if self.options.ask => Ok(self.send_capabilities()),
             (Awaiting::Greeting, 200 | 201) => Ok(self.send_starttls()),
             (Awaiting::Capabilities, 101) => {
                 self.advertised = lists(lines(response).skip(1).filter(|line| *line != b"."), b"STARTTLS");
-                let declines = self.advertised == Some(false) && !self.knobs.insist;
+                let declines = self.advertised == Some(false) && !self.options.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (Awaiting::StartTls, 382) => Ok(Step::Upgrade),

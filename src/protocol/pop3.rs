@@ -14,7 +14,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, is_text, lines, lists, no, word};
+use super::{Options, Start, is_text, lines, lists, no, word};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of a POP3 client.
@@ -23,7 +23,7 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 /// is not understood, is sent STLS all the same: nobody knows whether it offers it.
 #[derive(Debug, Default)]
 pub struct Pop3 {
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -44,8 +44,8 @@ impl Pop3 {
 
     /// Sets where to start, whether to ask for the capabilities, and whether to insist.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_capa(&mut self) -> Step {
@@ -61,9 +61,9 @@ impl Pop3 {
 
 impl Dialogue for Pop3 {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => self.send_capa(),
+            Start::AfterGreeting if self.options.ask => self.send_capa(),
             Start::AfterGreeting | Start::Command => self.send_stls(),
         }
     }
@@ -84,11 +84,11 @@ impl Dialogue for Pop3 {
             (Awaiting::Capa, Some(_)) => Ok(self.send_stls()),
             (Awaiting::Stls, Some(text)) => Ok(Step::Decline(Reason::Refused(refusal(text)))),
             (_, None) if !says_ok(reply) || !is_text(reply) => Err(Error::unexpected(reply)),
-            (Awaiting::Greeting, None) if self.knobs.ask => Ok(self.send_capa()),
+            (Awaiting::Greeting, None) if self.options.ask => Ok(self.send_capa()),
             (Awaiting::Greeting, None) => Ok(self.send_stls()),
             (Awaiting::Capa, None) => {
                 self.advertised = lists(lines(reply).skip(1).filter(|line| *line != b"."), b"STLS");
-                let declines = self.advertised == Some(false) && !self.knobs.insist;
+                let declines = self.advertised == Some(false) && !self.options.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_stls() })
             }
             (Awaiting::Stls, None) => Ok(Step::Upgrade),

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, begins_with_word, is_text, lines, long_line, no, strip_literal};
+use super::{Options, Start, begins_with_word, is_text, lines, long_line, no, strip_literal};
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of a ManageSieve client.
@@ -30,7 +30,7 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 /// does a greeting of `NO`.
 #[derive(Debug, Default)]
 pub struct Sieve {
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -51,8 +51,8 @@ impl Sieve {
 
     /// Sets where to start, whether to ask for the capabilities, and whether to insist. The greeting lists them anyway.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_capability(&mut self) -> Step {
@@ -68,9 +68,9 @@ impl Sieve {
 
 impl Dialogue for Sieve {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
-            Start::AfterGreeting if self.knobs.ask => self.send_capability(),
+            Start::AfterGreeting if self.options.ask => self.send_capability(),
             Start::AfterGreeting | Start::Command => self.send_starttls(),
         }
     }
@@ -90,7 +90,7 @@ impl Dialogue for Sieve {
             }
             (Awaiting::Greeting | Awaiting::Capability, None) if is_ok => {
                 let advertised = *self.advertised.get_or_insert(false);
-                let declines = !advertised && !self.knobs.insist;
+                let declines = !advertised && !self.options.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (Awaiting::StartTls, None) if is_ok => Ok(Step::Upgrade),

@@ -20,7 +20,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start, host, is_text, last_line, line, lines, lists, reply_status};
+use super::{Options, Start, host, is_text, last_line, line, lines, lists, reply_status};
 use crate::{Code, Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text};
 
 /// The dialogue of an SMTP or LMTP client.
@@ -34,7 +34,7 @@ use crate::{Code, Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step
 pub struct Smtp {
     hello: Bytes,
     verb: &'static str,
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     advertised: Option<bool>,
 }
@@ -65,13 +65,13 @@ impl Smtp {
 
     fn with_verb(verb: &'static str, name: &str) -> Result<Self, InvalidName> {
         let hello = line(&[verb, " ", host("the name of an SMTP client", name)?]);
-        Ok(Self { hello, verb, knobs: Knobs::default(), awaiting: Awaiting::Greeting, advertised: None })
+        Ok(Self { hello, verb, options: Options::default(), awaiting: Awaiting::Greeting, advertised: None })
     }
 
     /// Sets where to start, and whether to insist. EHLO asks for the capabilities anyway, so `ask` changes nothing.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_hello(&mut self) -> Step {
@@ -87,7 +87,7 @@ impl Smtp {
 
 impl Dialogue for Smtp {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
             Start::AfterGreeting => self.send_hello(),
             Start::Command => self.send_starttls(),
@@ -112,7 +112,7 @@ impl Dialogue for Smtp {
                 // The first line is the server's name, which may be anything.
                 let keywords = lines(reply).skip(1).map(|line| line.get(4..).unwrap_or_default());
                 self.advertised = lists(keywords, b"STARTTLS");
-                let declines = self.advertised == Some(false) && !self.knobs.insist;
+                let declines = self.advertised == Some(false) && !self.options.insist;
                 Ok(if declines { Step::Decline(Reason::NotAdvertised) } else { self.send_starttls() })
             }
             (Awaiting::StartTls, 220) => Ok(Step::Upgrade),

@@ -16,7 +16,7 @@
 
 use bytes::Bytes;
 
-use super::{Knobs, Start};
+use super::{Options, Start};
 use crate::wire::Excerpt;
 use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step};
 
@@ -38,7 +38,7 @@ const FOLLOWS: u8 = 1;
 /// `DONT START_TLS` and `WONT START_TLS` are refusals. A server that does not know the option says nothing at all of it.
 #[derive(Debug, Default)]
 pub struct Telnet {
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     /// The command as it came, its parameters with it.
     command: Excerpt<16>,
@@ -73,8 +73,8 @@ impl Telnet {
 
     /// Sets where to start. With [`Start::AfterGreeting`] or [`Start::Command`] the caller has read the server's offer.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     fn send_will(&mut self) -> Step {
@@ -110,7 +110,7 @@ fn refusal(verb: &'static str) -> Reply {
 
 impl Dialogue for Telnet {
     fn open(&mut self) -> Step {
-        match self.knobs.start {
+        match self.options.start {
             Start::Greeting => Step::More,
             Start::AfterGreeting | Start::Command => self.send_will(),
         }

@@ -25,9 +25,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use rxml::error::EndOrError;
-use rxml::{AttrMap, Event, Options, Parse, Parser, QName, RawEvent, RawParser, WithOptions};
+use rxml::{AttrMap, Event, Parse, Parser, QName, RawEvent, RawParser, WithOptions};
 
-use super::{Knobs, Start, host};
+use super::{Options, Start, host};
 use crate::wire::Excerpt;
 use crate::{Code, Dialogue, Error, Findings, Frame, InvalidName, Limit, Part, Reason, Reply, Step, Text};
 
@@ -54,7 +54,7 @@ const DEEPEST: u8 = 16;
 #[derive(Debug)]
 pub struct Xmpp {
     header: Bytes,
-    knobs: Knobs,
+    options: Options,
     awaiting: Awaiting,
     parser: Box<Parser>,
     depth: u8,
@@ -117,13 +117,13 @@ impl Xmpp {
         let namespaces = ["xmlns='", namespace, "' xmlns:stream='", STREAMS, "'>"].concat();
         let addresses = addresses.concat();
         let header = ["<?xml version='1.0'?><stream:stream", &addresses, " version='1.0' ", &namespaces].concat();
-        let options = Options { max_token_length: LONGEST_TOKEN, ..Options::default() };
+        let options = rxml::Options { max_token_length: LONGEST_TOKEN, ..rxml::Options::default() };
         let mut parser = Box::new(Parser::with_options(options));
         // Else what is not white space would go unnoticed until the next tag.
         parser.set_text_buffering(false);
         Self {
             header: Bytes::from(header),
-            knobs: Knobs::default(),
+            options: Options::default(),
             awaiting: Awaiting::Features,
             parser,
             depth: 0,
@@ -141,8 +141,8 @@ impl Xmpp {
     /// greeting, so [`Start::AfterGreeting`] does not either. At [`Start::Command`] the stream is open, and its prefix
     /// is taken to be the usual one.
     #[must_use]
-    pub fn knobs(self, knobs: Knobs) -> Self {
-        Self { knobs, ..self }
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// Whether the server said that it insists on TLS: `<required/>`.
@@ -157,7 +157,7 @@ impl Xmpp {
 
     /// The command, or none: the features are known.
     fn next(&mut self) -> Step {
-        if *self.advertised.get_or_insert(false) || self.knobs.insist {
+        if *self.advertised.get_or_insert(false) || self.options.insist {
             Step::Send(self.send_starttls())
         } else {
             Step::Decline(Reason::NotAdvertised)
@@ -288,7 +288,7 @@ const PASSING: [&str; 5] =
 impl Dialogue for Xmpp {
     fn open(&mut self) -> Step {
         let header = core::mem::take(&mut self.header);
-        if self.knobs.start != Start::Command {
+        if self.options.start != Start::Command {
             return Step::Send(header);
         }
         // The server's header was as good as ours, but for what does not matter here.

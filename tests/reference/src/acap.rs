@@ -13,9 +13,9 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Piece, Talk, is, is_plain, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
+    let options = talk.client.options;
     let tag = format!("{:X} ", talk.client.seed);
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         let greeting = text(&talk.long_line()?, b"\"\"");
         let Some(greeting) = greeting.strip_prefix(b"* ") else { return Err(End::Unexpected) };
         let (first, capabilities) = word(greeting);
@@ -26,7 +26,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             return Err(End::Unexpected);
         }
         talk.advertised = lists_starttls(capabilities);
-        if talk.advertised == Some(false) && !knobs.insist {
+        if talk.advertised == Some(false) && !options.insist {
             return Err(End::NotAdvertised);
         }
     }
@@ -109,7 +109,7 @@ fn lists_starttls(list: &[u8]) -> Option<bool> {
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
     let tag = format!("{:X}", client.seed);
     let mut turns = Vec::new();
-    if client.knobs.start == Start::Greeting {
+    if client.options.start == Start::Greeting {
         let mut greeting = choice.choose(&["* ACAP", "* acap"])?.to_string();
         for _ in 0..choice.int_in_range(0..=3)? {
             greeting += choice.choose(&[

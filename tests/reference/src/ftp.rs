@@ -16,8 +16,8 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Talk, digits, is, is_plain, parts, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
-    if knobs.start == Start::Greeting {
+    let options = talk.client.options;
+    if options.start == Start::Greeting {
         loop {
             match reply(talk)?.0 {
                 120 => {}
@@ -28,7 +28,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             }
         }
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         talk.say("FEAT\r\n")?;
         match reply(talk)? {
             (211, features) => {
@@ -39,7 +39,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
                     () if found.contains(&None) => None,
                     () => Some(false),
                 };
-                if talk.advertised == Some(false) && !knobs.insist {
+                if talk.advertised == Some(false) && !options.insist {
                     return Err(End::NotAdvertised);
                 }
             }
@@ -95,15 +95,15 @@ fn is_auth_tls(line: &[u8]) -> Option<bool> {
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let knobs = client.knobs;
+    let options = client.options;
     let mut turns = Vec::new();
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         let wait = *choice.choose(&["", "120 soon\r\n", "120-so\r\n220 no\r\n120 on\r\n120\n"])?;
         let greeting =
             *choice.choose(&["220 ftp.example\r\n", "220-hi\r\n 220 no\r\n220-\r\n\r\n220 yes\r\n", "220\n"])?;
         turns.push([wait, greeting].concat());
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         let mut list = "211-Features:\r\n".to_owned();
         for _ in 0..choice.int_in_range(0..=3)? {
             list += choice.choose(&[" PBSZ\r\n", "AUTH TLS\r\n", " AUTH SSL\n", "234 go\r\n", " SIZE AUTH TLS\r\n"])?;

@@ -15,9 +15,9 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Talk, is_plain, listed, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
+    let options = talk.client.options;
     let tag = format!("{:X}", talk.client.seed);
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         let response = response(talk, false, true)?;
         let Some(greeting) = response.strip_prefix(b"* ") else { return Err(End::Unexpected) };
         match &status(greeting)[..] {
@@ -27,11 +27,11 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             _ => return Err(End::Unexpected),
         }
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         talk.ask(format!("{tag}C CAPABILITY\r\n"))?;
         answer(talk, &format!("{tag}C"), true)?;
     }
-    if knobs.start != Start::Command && talk.advertised == Some(false) && !knobs.insist {
+    if options.start != Start::Command && talk.advertised == Some(false) && !options.insist {
         return Err(End::NotAdvertised);
     }
     talk.ask(format!("{tag} STARTTLS\r\n"))?;
@@ -128,17 +128,17 @@ fn closing(response: &[u8]) -> End {
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let knobs = client.knobs;
+    let options = client.options;
     let tag = format!("{:X}", client.seed);
     let mut turns = Vec::new();
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         turns.push(
             choice
                 .choose(&["* OK hi\r\n", "* ok [CAPABILITY IMAP4 STARTTLS ID] hi\r\n", "* OK [ALERT] STARTTLS\n"])?
                 .to_string(),
         );
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         let list = *choice.choose(&["* CAPABILITY IMAP4rev1 STARTTLS\r\n", "* capability starttls LOGINDISABLED\n"])?;
         turns.push(format!("{}{list}{tag}C OK done\r\n", untagged(choice)?));
     }

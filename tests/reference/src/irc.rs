@@ -15,8 +15,8 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Talk, is, is_plain, no};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
-    if knobs.ask && knobs.start != Start::Command {
+    let options = talk.client.options;
+    if options.ask && options.start != Start::Command {
         talk.ask("CAP LS 302\r\n")?;
         loop {
             let (message, _) = message(talk)?;
@@ -31,7 +31,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
                 if !last {
                     continue;
                 }
-                if talk.advertised == Some(false) && !knobs.insist {
+                if talk.advertised == Some(false) && !options.insist {
                     return Err(End::NotAdvertised);
                 }
                 break;
@@ -107,9 +107,9 @@ fn capabilities(message: &[Vec<u8>]) -> Option<(Option<Vec<Vec<u8>>>, bool)> {
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let knobs = client.knobs;
+    let options = client.options;
     let mut turns = Vec::new();
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         let mut list = passed_over(choice)?;
         for _ in 0..choice.int_in_range(0..=2)? {
             list += choice.choose(&["CAP * LS * :away-notify\r\n", ":irc.example  CAP  *  LS  *  :  tlsx=1  x\n"])?;

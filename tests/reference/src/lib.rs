@@ -157,7 +157,7 @@ pub fn compare(protocol: Protocol, client: Client<'_>, turns: &[Vec<u8>], sizes:
     }
     if found != expected {
         let turns: Vec<String> = turns.iter().map(|turn| Escaped(turn).to_string()).collect();
-        panic!("{protocol}, {:?}, {turns:#?}\nthe core: {found:?}\nthe reference: {expected:?}", client.knobs);
+        panic!("{protocol}, {:?}, {turns:#?}\nthe core: {found:?}\nthe reference: {expected:?}", client.options);
     }
     expected
 }

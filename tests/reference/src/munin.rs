@@ -10,7 +10,7 @@ use crate::talk::{End, Outcome, Talk};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let code = |code: &str| code.to_owned();
-    if talk.client.knobs.start == Start::Greeting {
+    if talk.client.options.start == Start::Greeting {
         let banner = talk.line()?;
         if !banner.starts_with(b"#") {
             return Err(End::Unexpected);
@@ -32,7 +32,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
     let mut turns = Vec::new();
-    if client.knobs.start == Start::Greeting {
+    if client.options.start == Start::Greeting {
         turns.push(
             choice.choose(&["# munin node at node.example\n", "# munin node at  # TLS OK\r\n"])?.as_bytes().to_vec(),
         );

@@ -13,9 +13,9 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Piece, Talk, is, is_plain, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
+    let options = talk.client.options;
     let tag = format!("{:X} ", talk.client.seed);
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         loop {
             let line = talk.long_line()?;
             let [Piece::Line(first), ..] = &line[..] else { return Err(End::Unexpected) };
@@ -32,7 +32,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
             }
         }
         let listed = *talk.advertised.get_or_insert(false);
-        if !listed && !knobs.insist {
+        if !listed && !options.insist {
             return Err(End::NotAdvertised);
         }
     }
@@ -59,7 +59,7 @@ fn refusal(code: &str) -> End {
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
     let tag = format!("{:X}", client.seed);
     let mut turns = Vec::new();
-    if client.knobs.start == Start::Greeting {
+    if client.options.start == Start::Greeting {
         let mut greeting = String::new();
         for _ in 0..choice.int_in_range(0..=3)? {
             greeting += choice.choose(&[

@@ -46,7 +46,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     let Some(capabilities) = packet.get(end + 14..end + 16) else { return Err(End::Unexpected) };
     let listed = capabilities[1] & 0x0a == 0x0a;
     talk.advertised = Some(listed);
-    if !listed && !talk.client.knobs.insist {
+    if !listed && !talk.client.options.insist {
         return Err(End::NotAdvertised);
     }
     let mut request = REQUEST.to_vec();

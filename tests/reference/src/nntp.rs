@@ -13,20 +13,20 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Talk, digits, is_plain, listed, parts};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
-    if knobs.start == Start::Greeting {
+    let options = talk.client.options;
+    if options.start == Start::Greeting {
         match response(talk, false)?.0 {
             200 | 201 => {}
             code @ 400..=599 => return Err(closing(code)),
             _ => return Err(End::Unexpected),
         }
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         talk.say("CAPABILITIES\r\n")?;
         match response(talk, true)? {
             (101, list) => {
                 talk.advertised = listed(&list, "STARTTLS");
-                if talk.advertised == Some(false) && !knobs.insist {
+                if talk.advertised == Some(false) && !options.insist {
                     return Err(End::NotAdvertised);
                 }
             }
@@ -64,12 +64,12 @@ fn response(talk: &mut Talk<'_>, lists: bool) -> Result<(u16, Vec<Vec<u8>>), End
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let knobs = client.knobs;
+    let options = client.options;
     let mut turns = Vec::new();
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         turns.push(choice.choose(&["200 ready\r\n", "201 no posting\n", "200\r\n"])?.to_string());
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         let mut list = "101 list:\r\nVERSION 2\r\n".to_owned();
         for _ in 0..choice.int_in_range(0..=3)? {
             list += choice.choose(&["READER\r\n", "LIST STARTTLS\r\n", "XSTARTTLS\n", ". x\r\n"])?;

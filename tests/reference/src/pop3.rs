@@ -13,17 +13,17 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Talk, is, is_plain, listed, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
-    if knobs.start == Start::Greeting
+    let options = talk.client.options;
+    if options.start == Start::Greeting
         && let Err(temporary) = reply(talk, false)?
     {
         return Err(End::Closing { code: "-ERR".to_owned(), temporary });
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         talk.say("CAPA\r\n")?;
         if let Ok(list) = reply(talk, true)? {
             talk.advertised = listed(&list, "STLS");
-            if talk.advertised == Some(false) && !knobs.insist {
+            if talk.advertised == Some(false) && !options.insist {
                 return Err(End::NotAdvertised);
             }
         }
@@ -54,13 +54,13 @@ fn reply(talk: &mut Talk<'_>, lists: bool) -> Result<Result<Vec<Vec<u8>>, bool>,
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let knobs = client.knobs;
+    let options = client.options;
     let mut turns = Vec::new();
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         turns
             .push(choice.choose(&["+OK\r\n", "+OK POP3 <1896.697170952@mail.example>\r\n", "+OK -ERR\n"])?.to_string());
     }
-    if knobs.ask && knobs.start != Start::Command {
+    if options.ask && options.start != Start::Command {
         let mut list = "+OK Capability list follows\r\n".to_owned();
         for _ in 0..choice.int_in_range(0..=4)? {
             list += choice.choose(&["TOP\r\n", "SASL PLAIN STLS\r\n", "STLSX\n", ". \r\n", "\r\n"])?;

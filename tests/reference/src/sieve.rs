@@ -14,14 +14,14 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Piece, Talk, is, is_plain, no, word};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    let knobs = talk.client.knobs;
-    if knobs.start == Start::Greeting {
+    let options = talk.client.options;
+    if options.start == Start::Greeting {
         let status = listing(talk)?;
         if let Err(End::Refused { code, temporary }) = status {
             return Err(End::Closing { code, temporary });
         }
         offered(talk)?;
-    } else if knobs.ask && knobs.start == Start::AfterGreeting {
+    } else if options.ask && options.start == Start::AfterGreeting {
         talk.say("CAPABILITY\r\n")?;
         listing(talk)??;
         offered(talk)?;
@@ -32,7 +32,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
 }
 
 fn offered(talk: &Talk<'_>) -> Outcome {
-    if talk.advertised == Some(true) || talk.client.knobs.insist { Ok(()) } else { Err(End::NotAdvertised) }
+    if talk.advertised == Some(true) || talk.client.options.insist { Ok(()) } else { Err(End::NotAdvertised) }
 }
 
 /// Hears capabilities, and the response behind them.
@@ -87,9 +87,9 @@ fn name(line: &[Piece]) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let knobs = client.knobs;
+    let options = client.options;
     let mut turns = Vec::new();
-    if knobs.start == Start::Greeting || knobs.ask && knobs.start == Start::AfterGreeting {
+    if options.start == Start::Greeting || options.ask && options.start == Start::AfterGreeting {
         let mut list = String::new();
         for _ in 0..choice.int_in_range(0..=3)? {
             list += choice.choose(&[

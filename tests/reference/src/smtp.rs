@@ -14,8 +14,8 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Talk, digits, is_plain, listed, parts};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>, verb: &str) -> Outcome {
-    let knobs = talk.client.knobs;
-    if knobs.start == Start::Greeting {
+    let options = talk.client.options;
+    if options.start == Start::Greeting {
         let (code, _) = reply(talk)?;
         match code {
             220 => {}
@@ -23,12 +23,12 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>, verb: &str) -> Outcome {
             _ => return Err(End::Unexpected),
         }
     }
-    if knobs.start != Start::Command {
+    if options.start != Start::Command {
         talk.say(format!("{verb} {}\r\n", talk.client.name))?;
         let (code, texts) = reply(talk)?;
         agreed(code, 250)?;
         talk.advertised = listed(&texts[1..], "STARTTLS");
-        if talk.advertised == Some(false) && !knobs.insist {
+        if talk.advertised == Some(false) && !options.insist {
             return Err(End::NotAdvertised);
         }
     }
@@ -65,12 +65,12 @@ fn reply(talk: &mut Talk<'_>) -> Result<(u16, Vec<Vec<u8>>), End> {
 }
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
-    let knobs = client.knobs;
+    let options = client.options;
     let mut turns = Vec::new();
-    if knobs.start == Start::Greeting {
+    if options.start == Start::Greeting {
         turns.push(lines(220, &["mail.example ESMTP", "ready"][choice.int_in_range(0..=1)?..], choice)?);
     }
-    if knobs.start != Start::Command {
+    if options.start != Start::Command {
         let mut texts = vec!["mail.example"];
         for _ in 0..choice.int_in_range(0..=5)? {
             texts.push(*choice.choose(&[

@@ -11,7 +11,7 @@ use starttls::protocol::{Client, Start};
 use crate::talk::{End, Outcome, Talk};
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
-    if talk.client.knobs.start == Start::Greeting {
+    if talk.client.options.start == Start::Greeting {
         while start_tls(talk)? != [253, 46] {}
         talk.advertised = Some(true);
     }
@@ -24,7 +24,7 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
 
 /// The next command that is about START_TLS, if it is allowed.
 fn start_tls(talk: &mut Talk<'_>) -> Result<Vec<u8>, End> {
-    let awaits_offer = talk.client.knobs.start == Start::Greeting && talk.advertised.is_none();
+    let awaits_offer = talk.client.options.start == Start::Greeting && talk.advertised.is_none();
     loop {
         let command = command(talk)?;
         match command[..] {
@@ -66,7 +66,7 @@ fn command(talk: &mut Talk<'_>) -> Result<Vec<u8>, End> {
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
     let mut turns = Vec::new();
-    if client.knobs.start == Start::Greeting {
+    if client.options.start == Start::Greeting {
         turns.push([&passed_over(choice)?[..], &[255, 253, 46]].concat());
     }
     let again: &[u8] = if choice.arbitrary()? { &[255, 253, 46] } else { &[] };

@@ -10,7 +10,7 @@
 
 use arbitrary::Unstructured;
 use rxml::error::EndOrError;
-use rxml::{AttrMap, Event, Options, Parse, Parser, WithOptions};
+use rxml::{AttrMap, Event, Parse, Parser, WithOptions};
 use starttls::protocol::{Client, Start};
 
 use crate::talk::{End, Outcome, Talk};
@@ -20,23 +20,23 @@ const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 
 pub(crate) fn dialogue(talk: &mut Talk<'_>, server: bool) -> Outcome {
-    let Client { name, domain, knobs, .. } = talk.client;
+    let Client { name, domain, options, .. } = talk.client;
     let (namespace, from) =
         if server { ("jabber:server", format!("from='{name}' ")) } else { ("jabber:client", String::new()) };
     let header = format!(
         "<?xml version='1.0'?><stream:stream {from}to='{domain}' version='1.0' xmlns='{namespace}' xmlns:stream='{STREAMS}'>"
     );
-    let mut parser = Parser::with_options(Options { max_token_length: 1024, ..Options::default() });
+    let mut parser = Parser::with_options(rxml::Options { max_token_length: 1024, ..rxml::Options::default() });
     parser.set_text_buffering(false);
     let mut xml = Xml { talk, parser, depth: 0, in_tag: false, raw: Vec::new() };
-    if knobs.start == Start::Command {
+    if options.start == Start::Command {
         let mut rest = header.as_bytes();
         while let Ok(Some(_)) = xml.parser.parse(&mut rest, false) {}
         xml.depth = 1;
     } else {
         xml.talk.ask(header)?;
         xml.talk.advertised = xml.features()?;
-        if xml.talk.advertised == Some(false) && !knobs.insist {
+        if xml.talk.advertised == Some(false) && !options.insist {
             return Err(End::NotAdvertised);
         }
     }
@@ -237,8 +237,8 @@ const CONDITIONS: [&str; 27] = [
 
 pub(crate) fn legal(client: Client<'_>, choice: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Vec<u8>>> {
     let mut turns = Vec::new();
-    let prefix = if client.knobs.start == Start::Command { "stream" } else { *choice.choose(&["stream", "s"])? };
-    if client.knobs.start != Start::Command {
+    let prefix = if client.options.start == Start::Command { "stream" } else { *choice.choose(&["stream", "s"])? };
+    if client.options.start != Start::Command {
         let mut turn =
             choice.choose(&["<?xml version='1.0'?>", "", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"])?.to_string();
         turn += &format!("<{prefix}:stream xmlns:{prefix}='{STREAMS}' xmlns='jabber:client' id='x>' version='1.0'>");

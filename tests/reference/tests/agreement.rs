@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestError, TestRunner};
 use starttls::Protocol;
-use starttls::protocol::{Knobs, Start};
+use starttls::protocol::{Options, Start};
 use starttls_reference::{End, compare, legal};
 use starttls_replay::{Transcript, client};
 
@@ -103,9 +103,9 @@ impl Change {
     }
 }
 
-fn knobs() -> impl Strategy<Value = Knobs> {
+fn options() -> impl Strategy<Value = Options> {
     let start = prop_oneof![4 => Just(Start::Greeting), 1 => Just(Start::AfterGreeting), 1 => Just(Start::Command)];
-    (start, any::<bool>(), any::<bool>()).prop_map(|(start, ask, insist)| Knobs { start, ask, insist })
+    (start, any::<bool>(), any::<bool>()).prop_map(|(start, ask, insist)| Options { start, ask, insist })
 }
 
 fn lines(turns: &[Vec<u8>]) -> Vec<Vec<u8>> {
@@ -124,10 +124,10 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 #[test]
 fn what_the_grammar_allows_upgrades() {
     for protocol in Protocol::all() {
-        let strategy = (knobs(), prop::collection::vec(any::<u8>(), 64), sizes());
-        let outcome = runner().run(&strategy, |(knobs, bytes, sizes)| {
-            let turns = legal(protocol, client(knobs), &bytes);
-            let verdict = compare(protocol, client(knobs), &turns, &sizes);
+        let strategy = (options(), prop::collection::vec(any::<u8>(), 64), sizes());
+        let outcome = runner().run(&strategy, |(options, bytes, sizes)| {
+            let turns = legal(protocol, client(options), &bytes);
+            let verdict = compare(protocol, client(options), &turns, &sizes);
             prop_assert_eq!(verdict.end, End::Upgraded, "{}: {:?}", protocol, turns);
             Ok(())
         });
@@ -139,22 +139,22 @@ fn what_the_grammar_allows_upgrades() {
 fn the_core_and_the_reference_agree_on_servers_that_are_a_little_off() {
     let mut table: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for protocol in Protocol::all() {
-        let recorded: Vec<(Knobs, Vec<Vec<u8>>)> = Transcript::all(protocol)
+        let recorded: Vec<(Options, Vec<Vec<u8>>)> = Transcript::all(protocol)
             .iter()
-            .map(|transcript| (transcript.knobs, transcript.server().map(<[u8]>::to_vec).collect()))
+            .map(|transcript| (transcript.options, transcript.server().map(<[u8]>::to_vec).collect()))
             .collect();
         let turns: Vec<Vec<u8>> = recorded.iter().flat_map(|(_, turns)| turns.clone()).collect();
         let base = prop_oneof![
             2 => prop::sample::select(recorded),
-            3 => (knobs(), prop::collection::vec(any::<u8>(), 64)).prop_map(move |(knobs, bytes)| {
-                (knobs, legal(protocol, client(knobs), &bytes))
+            3 => (options(), prop::collection::vec(any::<u8>(), 64)).prop_map(move |(options, bytes)| {
+                (options, legal(protocol, client(options), &bytes))
             }),
         ];
         let changes = prop::collection::vec(change(lines(&turns), turns), 0..4);
         let tally = std::cell::RefCell::new(BTreeMap::new());
-        let outcome = runner().run(&(base, changes, sizes()), |((knobs, mut turns), changes, sizes)| {
+        let outcome = runner().run(&(base, changes, sizes()), |((options, mut turns), changes, sizes)| {
             changes.iter().for_each(|change| change.apply(&mut turns));
-            let verdict = compare(protocol, client(knobs), &turns, &sizes);
+            let verdict = compare(protocol, client(options), &turns, &sizes);
             *tally.borrow_mut().entry(kind(&verdict.end)).or_default() += 1;
             Ok(())
         });

@@ -1,14 +1,14 @@
 //! Dialogues as fuzzers have them.
 
-use starttls::protocol::{Knobs, Start};
+use starttls::protocol::{Options, Start};
 
 use crate::Transcript;
 
-/// A server, and how it is listened to, in any bytes: one of knobs and chunk size, and then turns with `1e 1d` between them.
+/// A server, and how it is listened to, in any bytes: one of options and chunk size, and then turns with `1e 1d` between them.
 #[derive(Clone, Debug)]
 pub struct Input {
     /// How the client is set up.
-    pub knobs: Knobs,
+    pub options: Options,
     /// What the server says comes in chunks of this size, 1 to 16.
     pub chunk: usize,
     /// What the server says.
@@ -21,14 +21,14 @@ impl Input {
 
     /// What a transcript's server says, in chunks.
     pub fn new(transcript: &Transcript, chunk: usize) -> Self {
-        Self { knobs: transcript.knobs, chunk, turns: transcript.server().map(<[u8]>::to_vec).collect() }
+        Self { options: transcript.options, chunk, turns: transcript.server().map(<[u8]>::to_vec).collect() }
     }
 
     /// Reads any bytes but none.
     pub fn read(input: &[u8]) -> Option<Self> {
         let (flags, said) = input.split_first()?;
         let start = [Start::Greeting, Start::AfterGreeting, Start::Command, Start::Greeting][usize::from(flags & 3)];
-        let knobs = Knobs { start, ask: flags & 4 != 0, insist: flags & 8 != 0 };
+        let options = Options { start, ask: flags & 4 != 0, insist: flags & 8 != 0 };
         let mut turns = vec![Vec::new()];
         let mut rest = said;
         while let Some((byte, behind)) = rest.split_first() {
@@ -40,12 +40,12 @@ impl Input {
                 rest = behind;
             }
         }
-        Some(Self { knobs, chunk: usize::from(flags >> 4) + 1, turns })
+        Some(Self { options, chunk: usize::from(flags >> 4) + 1, turns })
     }
 
     /// The same as bytes.
     pub fn write(&self) -> Vec<u8> {
-        let Knobs { start, ask, insist } = self.knobs;
+        let Options { start, ask, insist } = self.options;
         let flags = start as u8 | u8::from(ask) << 2 | u8::from(insist) << 3 | (self.chunk as u8 - 1) << 4;
         [&[flags][..], &self.turns.join(Self::TURN)].concat()
     }

@@ -5,7 +5,7 @@
 //! ```text
 //! # Postfix 3.7.11, smtpd_tls_security_level = none      any number of comments
 //! server: Postfix 3.7.11                                 if this is how the protocol usually goes with a real server
-//! knobs: insist                                          if any: ask, insist, after-greeting, at-command
+//! options: insist                                          if any: ask, insist, after-greeting, at-command
 //! S: 220 mail.example ESMTP Postfix                      a line from the server; CR LF is added
 //! C: EHLO client.example                                 a line from the client
 //! S. \x00\x01                                            bytes from the server, and nothing is added

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use include_dir::{Dir, include_dir};
-use starttls::protocol::{Client, Knobs, Start};
+use starttls::protocol::{Client, Options, Start};
 use starttls::{Framing, Protocol};
 
 /// Dialogues with real servers, and what else is legal.
@@ -23,7 +23,7 @@ pub struct Transcript {
     /// The comments: where the dialogue is from.
     pub source: Vec<String>,
     /// How the client is set up.
-    pub knobs: Knobs,
+    pub options: Options,
     /// What was said, neighbouring lines of one side in one turn.
     pub turns: Vec<Turn>,
     /// `upgraded`, or the text of the reason or error that it ends in.
@@ -81,7 +81,7 @@ impl Transcript {
 
     /// The client that the transcripts were recorded with.
     pub fn identity(&self) -> Client<'static> {
-        client(self.knobs)
+        client(self.options)
     }
 
     /// The turns of the server.
@@ -113,7 +113,7 @@ impl FromStr for Transcript {
             server: None,
             framing: None,
             source: Vec::new(),
-            knobs: Knobs::default(),
+            options: Options::default(),
             turns: Vec::new(),
             outcome: String::new(),
         };
@@ -123,7 +123,7 @@ impl FromStr for Transcript {
             match key {
                 "" => {}
                 "#" => transcript.source.push(value.to_owned()),
-                "knobs:" => transcript.knobs = knobs(value).ok_or_else(|| at("unknown knob"))?,
+                "options:" => transcript.options = options(value).ok_or_else(|| at("unknown option"))?,
                 "server:" => transcript.server = Some(value.to_owned()),
                 "C:" | "C." | "C#" | "S:" | "S." | "S#" => {
                     let bytes = if key.ends_with('#') { unhex(value) } else { unescape(value) };
@@ -142,22 +142,22 @@ impl FromStr for Transcript {
 }
 
 /// The client that the transcripts were recorded with, set up as is wanted.
-pub fn client(knobs: Knobs) -> Client<'static> {
-    Client { knobs, ..Client::new("client.example", "mail.example", 0xA7F3) }
+pub fn client(options: Options) -> Client<'static> {
+    Client { options, ..Client::new("client.example", "mail.example", 0xA7F3) }
 }
 
-fn knobs(words: &str) -> Option<Knobs> {
-    let mut knobs = Knobs::default();
+fn options(words: &str) -> Option<Options> {
+    let mut options = Options::default();
     for word in words.split_whitespace() {
         match word {
-            "ask" => knobs.ask = true,
-            "insist" => knobs.insist = true,
-            "after-greeting" => knobs.start = Start::AfterGreeting,
-            "at-command" => knobs.start = Start::Command,
+            "ask" => options.ask = true,
+            "insist" => options.insist = true,
+            "after-greeting" => options.start = Start::AfterGreeting,
+            "at-command" => options.start = Start::Command,
             _ => return None,
         }
     }
-    Some(knobs)
+    Some(options)
 }
 
 fn unescape(text: &str) -> Option<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
-use starttls::protocol::{Client, Knobs};
+use starttls::protocol::{Client, Options};
 use starttls::{Escaped, Negotiation, Protocol, Reason};
 use starttls_replay::client;
 use starttls_std::{Error, Upgrader};
@@ -83,7 +83,7 @@ pub fn report(command: &mut Command) -> Result<Report> {
 /// Upgrades with the blocking transport, and says a word over TLS.
 pub fn library(case: &Case, setting: &Setting) -> Result<Verdict> {
     let protocol: Protocol = case.protocol.parse()?;
-    let client = Client { domain: "localhost", ..client(Knobs::default()) };
+    let client = Client { domain: "localhost", ..client(Options::default()) };
     let mut negotiation = Negotiation::required(protocol.dialogue(&client)?);
     let config = setting.authority.client_config();
     let mut upgrader = Upgrader::new(config, ServerName::try_from("localhost")?, Duration::from_secs(10));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
-use starttls::protocol::{Knobs, Mssql, Nats, Smtp, Start, Subtype};
+use starttls::protocol::{Mssql, Nats, Options, Smtp, Start, Subtype};
 use starttls::transport::{Declined, Error};
 use starttls::{Dialogue, Findings, Negotiation, Opportunistic, Outcome, Protocol, Reason, Required, Side};
 use starttls_replay::{Authority, Flaw, Server, Transcript, Turn, play};
@@ -112,8 +112,8 @@ fn smtp() -> Box<dyn Dialogue + Send> {
 
 /// An SMTP client that knows the capabilities.
 fn at_command() -> Box<dyn Dialogue + Send> {
-    let knobs = Knobs { start: Start::Command, ..Knobs::default() };
-    Box::new(Smtp::new("client.example").expect("a valid name").knobs(knobs))
+    let options = Options { start: Start::Command, ..Options::default() };
+    Box::new(Smtp::new("client.example").expect("a valid name").options(options))
 }
 
 /// Makes a test of each of these functions, for a transport.

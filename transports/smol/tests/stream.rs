@@ -10,7 +10,7 @@ use smol::future::{block_on, zip};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 use starttls::Negotiation;
-use starttls::protocol::{Knobs, Pop3, Start};
+use starttls::protocol::{Options, Pop3, Start};
 use starttls_replay::{Authority, Flaw, Server};
 use starttls_smol::{Error, TlsStream, Upgrader};
 
@@ -33,8 +33,8 @@ async fn upgrade(server: &Server, authority: &Authority) -> Result<TlsStream<Tcp
     let name = ServerName::try_from("localhost").expect("a name");
     let upgrader = Upgrader::new(authority.client_config(), name, PATIENCE);
     let stream = upgrader.connect_to(&[server.address()]).await?;
-    let at_command = Knobs { start: Start::Command, ..Knobs::default() };
-    upgrader.upgrade(stream, Negotiation::required(Pop3::new().knobs(at_command))).await
+    let at_command = Options { start: Start::Command, ..Options::default() };
+    upgrader.upgrade(stream, Negotiation::required(Pop3::new().options(at_command))).await
 }
 
 /// Sizes that look random, and are the same in every run.
