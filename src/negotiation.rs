@@ -27,7 +27,7 @@ use crate::role::{Role, Server};
 use crate::units::Units;
 use crate::{Accepting, Dialogue, Error, Frame, Limits, Opportunistic, Part, Policy, Required, Step};
 
-/// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`].
+/// The plaintext phase of one connection: bytes in, bytes out, and at its end an [`Upgrade`](crate::Upgrade).
 ///
 /// It holds no socket or clock, and of what the peer says no more than one unit of the protocol that has not arrived as a
 /// whole: nothing is allocated while reads return whole replies. A deadline is the caller's to keep: dropping the negotiation

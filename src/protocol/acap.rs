@@ -1,18 +1,4 @@
 //! ACAP (RFC 2244, RFC 2595 §5).
-//!
-//! ```text
-//! S: * ACAP (IMPLEMENTATION "Example 1.0") (SASL "CRAM-MD5") (STARTTLS)
-//! C: A7F3 STARTTLS
-//! S: A7F3 OK "Begin TLS negotiation now"
-//! ```
-//!
-//! The greeting lists the capabilities, so there is nothing to ask. Strings are quoted, or literals.
-//!
-//! While the command is outstanding the server may send untagged responses. They are passed over: `ALERT`, `LANG`, `OK`,
-//! `NO` and `BAD`. `BYE` ends the session.
-//!
-//! After TLS the server speaks first: it greets again, and the client has to forget the first greeting (RFC 2595 §5). Tags
-//! go on being unique within the connection.
 
 use bytes::Bytes;
 
@@ -25,6 +11,38 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 ///
 /// `NO` and `BAD` to STARTTLS are refusals; `BYE`, or a greeting of `NO` or `BAD`, ends the session ([`Error::Closing`]). A server
 /// whose list of capabilities is not understood is sent STARTTLS all the same.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: * ACAP (IMPLEMENTATION "Example 1.0") (SASL "CRAM-MD5") (STARTTLS)
+/// C: A7F3 STARTTLS
+/// S: A7F3 OK "Begin TLS negotiation now"
+/// ```
+///
+/// The greeting lists the capabilities, so there is nothing to ask. Strings are quoted, or literals.
+///
+/// While the command is outstanding the server may send untagged responses. They are passed over: `ALERT`, `LANG`, `OK`,
+/// `NO` and `BAD`. `BYE` ends the session.
+///
+/// # After TLS
+///
+/// The server speaks first: it greets again, and the client has to forget the first greeting (RFC 2595 §5). Tags
+/// go on being unique within the connection.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Acap};
+///
+/// let mut negotiation = Negotiation::required(Acap::new("A7F3")?);
+/// negotiation.handle_input(b"* ACAP (IMPLEMENTATION \"Example 1.0\") (SASL \"CRAM-MD5\") (STARTTLS)\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"A7F3 STARTTLS\r\n"[..]);
+/// negotiation.handle_input(b"A7F3 OK \"Begin TLS negotiation now\"\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Acap {
     starttls: Bytes,

@@ -1,14 +1,4 @@
 //! AMQP 1.0 (OASIS AMQP 1.0 part 5 §5.2, part 2 §2.2).
-//!
-//! ```text
-//! C: "AMQP" 02 01 00 00             (protocol 2 is TLS, 3 is SASL, 0 is AMQP itself; version 1.0.0)
-//! S: "AMQP" 02 01 00 00
-//! ```
-//!
-//! A server that does not take the header answers with one that it does take, and hangs up.
-//!
-//! After TLS the client speaks first, with the header of SASL or of AMQP itself. AMQP 0-9-1 has no such header: it is for
-//! port 5671, TLS from the first byte on.
 
 use bytes::Bytes;
 
@@ -20,6 +10,33 @@ const HEADER: &[u8; 8] = b"AMQP\x02\x01\x00\x00";
 /// The dialogue of an AMQP 1.0 client.
 ///
 /// Another header than that of TLS ends the session ([`Error::Closing`]): its protocol and version are the text.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: "AMQP" 02 01 00 00             (protocol 2 is TLS, 3 is SASL, 0 is AMQP itself; version 1.0.0)
+/// S: "AMQP" 02 01 00 00
+/// ```
+///
+/// A server that does not take the header answers with one that it does take, and hangs up.
+///
+/// # After TLS
+///
+/// The client speaks first, with the header of SASL or of AMQP itself. AMQP 0-9-1 has no such header: it is for
+/// port 5671, TLS from the first byte on.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Amqp};
+///
+/// let mut negotiation = Negotiation::required(Amqp::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"AMQP\x02\x01\x00\x00"[..]);
+/// negotiation.handle_input(b"AMQP\x02\x01\x00\x00")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Amqp(());
 

@@ -1,30 +1,4 @@
 //! FTP (RFC 959, RFC 2228, RFC 4217).
-//!
-//! ```text
-//! S: 220 ftp.example ready          (behind a reply of 120, if it takes a while)
-//! C: FEAT                           (only when asked to ask)
-//! S: 211-Features:
-//! S:  AUTH TLS
-//! S: 211 End
-//! C: AUTH TLS
-//! S: 234 Proceed with negotiation
-//! ```
-//!
-//! Only 234 is yes. A 334 is none: it says that more security data has to be exchanged first (RFC 2228 §5), of which TLS
-//! has none.
-//!
-//! Replies of several lines go by RFC 959 §4.2: behind `234-` a line may hold anything, and the first that begins with the same
-//! code and a space is the last. So is one that begins with a 4xx or 5xx and a space: some servers greet with `220-`, and turn the
-//! client away with `421` in the next line. A 421 may come at any time, and ends the session.
-//!
-//! The reply to FEAT lists the features, each behind a space (RFC 2389 §3.2). If it is of another form, or has AUTH without a
-//! mechanism (RFC 4217 §6), AUTH TLS is sent all the same.
-//!
-//! After TLS the client speaks first, and there is no second greeting. Before the first transfer it says `PBSZ 0` and
-//! `PROT P` (RFC 4217 §9): until then the control connection alone is protected, and files and listings go in the clear.
-//! The data connection has a TLS handshake of its own, for the same name, with the client as TLS client whoever opened
-//! it; some servers (vsftpd, by default) refuse it unless it resumes the session of the control connection. USER and PASS
-//! are said after TLS, not before.
 
 use bytes::Bytes;
 
@@ -36,6 +10,50 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 /// Refusals of AUTH: 4xx is temporary (431: a resource is lacking), 5xx is permanent (500, 502: unknown; 504: not this
 /// mechanism; 534: against the policy). Any 4xx or 5xx in place of the greeting ends the session ([`Error::Closing`]); a
 /// greeting of 230 is [`Reason::Preauthenticated`]. A server that will not answer FEAT is sent AUTH all the same.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: 220 ftp.example ready          (behind a reply of 120, if it takes a while)
+/// C: FEAT                           (only when asked to ask)
+/// S: 211-Features:
+/// S:  AUTH TLS
+/// S: 211 End
+/// C: AUTH TLS
+/// S: 234 Proceed with negotiation
+/// ```
+///
+/// Only 234 is yes. A 334 is none: it says that more security data has to be exchanged first (RFC 2228 §5), of which TLS
+/// has none.
+///
+/// Replies of several lines go by RFC 959 §4.2: behind `234-` a line may hold anything, and the first that begins with the same
+/// code and a space is the last. So is one that begins with a 4xx or 5xx and a space: some servers greet with `220-`, and turn the
+/// client away with `421` in the next line. A 421 may come at any time, and ends the session.
+///
+/// The reply to FEAT lists the features, each behind a space (RFC 2389 §3.2). If it is of another form, or has AUTH without a
+/// mechanism (RFC 4217 §6), AUTH TLS is sent all the same.
+///
+/// # After TLS
+///
+/// The client speaks first, and there is no second greeting. Before the first transfer it says `PBSZ 0` and
+/// `PROT P` (RFC 4217 §9): until then the control connection alone is protected, and files and listings go in the clear.
+/// The data connection has a TLS handshake of its own, for the same name, with the client as TLS client whoever opened
+/// it; some servers (vsftpd, by default) refuse it unless it resumes the session of the control connection. USER and PASS
+/// are said after TLS, not before.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Ftp};
+///
+/// let mut negotiation = Negotiation::required(Ftp::new());
+/// negotiation.handle_input(b"220 (vsFTPd 3.0.3)\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"AUTH TLS\r\n"[..]);
+/// negotiation.handle_input(b"234 Proceed with negotiation.\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Ftp {
     options: Options,

@@ -1,26 +1,4 @@
 //! HTTP/1.1 Upgrade (RFC 2817 §3.2, RFC 9110 §7.8), also for IPP (RFC 8010 §8.1).
-//!
-//! ```text
-//! C: OPTIONS * HTTP/1.1
-//! C: Host: mail.example
-//! C: Upgrade: TLS/1.2, TLS/1.0
-//! C: Connection: Upgrade
-//! C:
-//! S: HTTP/1.1 101 Switching Protocols
-//! S: Upgrade: TLS/1.0, HTTP/1.1
-//! S: Connection: Upgrade            (CUPS says Keep-Alive, so it does not count)
-//! S:
-//! ```
-//!
-//! Before that the server may send other interim responses (1xx), which are passed over. A 101 has no body, whatever its
-//! fields say: behind its empty line there is nothing.
-//!
-//! After TLS the *server* speaks first: its answer to the OPTIONS request. Then the client asks for what it wants.
-//!
-//! Prefer `https`, on its own port, wherever there is a choice. A server that has both lets someone on the path join a
-//! client's plain TLS to this upgrade: the answer to the OPTIONS request, which the client never sent, then comes first,
-//! and each of its requests gets the answer to another (the Opossum attack, 2025). Apache httpd has dropped the upgrade
-//! for that reason in 2.4.64. Printers have little else.
 
 use bytes::Bytes;
 
@@ -33,6 +11,60 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Step};
 /// Any other final status than 101 is a refusal. 426, by which a server insists on an upgrade, has its name for a code.
 /// The connection goes on in plaintext behind the body of the refusal, if its Content-Length tells where that is; if not,
 /// the refusal ends the session ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// C: OPTIONS * HTTP/1.1
+/// C: Host: mail.example
+/// C: Upgrade: TLS/1.2, TLS/1.0
+/// C: Connection: Upgrade
+/// C:
+/// S: HTTP/1.1 101 Switching Protocols
+/// S: Upgrade: TLS/1.0, HTTP/1.1
+/// S: Connection: Upgrade            (CUPS says Keep-Alive, so it does not count)
+/// S:
+/// ```
+///
+/// Before that the server may send other interim responses (1xx), which are passed over. A 101 has no body, whatever its
+/// fields say: behind its empty line there is nothing.
+///
+/// Prefer `https`, on its own port, wherever there is a choice. A server that has both lets someone on the path join a
+/// client's plain TLS to this upgrade: the answer to the OPTIONS request, which the client never sent, then comes first,
+/// and each of its requests gets the answer to another (the Opossum attack, 2025). Apache httpd has dropped the upgrade
+/// for that reason in 2.4.64. Printers have little else.
+///
+/// # After TLS
+///
+/// The *server* speaks first: its answer to the OPTIONS request. Then the client asks for what it wants.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Http};
+///
+/// let mut negotiation = Negotiation::required(Http::new("mail.example")?);
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"OPTIONS * HTTP/1.1\r\n\
+///     Host: mail.example\r\n\
+///     Upgrade: TLS/1.2, TLS/1.0\r\n\
+///     Connection: Upgrade\r\n\
+///     \r\n"[..]);
+/// negotiation.handle_input(b"HTTP/1.1 101 Switching Protocols\r\n\
+///     Connection: Keep-Alive\r\n\
+///     Content-Language: en\r\n\
+///     Content-Length: 0\r\n\
+///     Date: Tue, 24 Nov 2026 00:05:48 GMT\r\n\
+///     Keep-Alive: timeout=10\r\n\
+///     Upgrade: TLS/1.2,TLS/1.1,TLS/1.0\r\n\
+///     Accept-Encoding: gzip, deflate, identity\r\n\
+///     Server: CUPS/2.4 IPP/2.1\r\n\
+///     X-Frame-Options: DENY\r\n\
+///     Content-Security-Policy: frame-ancestors 'none'\r\n\
+///     \r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Http {
     request: Bytes,

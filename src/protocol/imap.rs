@@ -1,19 +1,4 @@
 //! IMAP (RFC 9051 §6.2.1, RFC 3501 §6.2.1).
-//!
-//! ```text
-//! S: * OK [CAPABILITY IMAP4rev1 STARTTLS] ready
-//! C: A7F3C CAPABILITY                              (only when asked to ask)
-//! S: * CAPABILITY IMAP4rev1 STARTTLS
-//! S: A7F3C OK done
-//! C: A7F3 STARTTLS
-//! S: A7F3 OK begin TLS negotiation now
-//! ```
-//!
-//! While a command is outstanding the server may send any number of untagged responses, with literals in them. They are
-//! passed over, but for `* BYE` and the capabilities.
-//!
-//! After TLS the client speaks first, there is no second greeting, and the client has to drop the capabilities that it
-//! saw before, those in the greeting too. Tags go on being unique within the connection (RFC 9051 §5.5).
 
 use alloc::vec::Vec;
 
@@ -31,6 +16,40 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step, Text
 ///
 /// `NO` and `BAD` to STARTTLS are refusals. `* PREAUTH` is [`Reason::Preauthenticated`], since STARTTLS is not allowed in
 /// that state; `* BYE` ends the session ([`Error::Closing`]), and so does a greeting of `NO` or `BAD`.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: * OK [CAPABILITY IMAP4rev1 STARTTLS] ready
+/// C: A7F3C CAPABILITY                              (only when asked to ask)
+/// S: * CAPABILITY IMAP4rev1 STARTTLS
+/// S: A7F3C OK done
+/// C: A7F3 STARTTLS
+/// S: A7F3 OK begin TLS negotiation now
+/// ```
+///
+/// While a command is outstanding the server may send any number of untagged responses, with literals in them. They are
+/// passed over, but for `* BYE` and the capabilities.
+///
+/// # After TLS
+///
+/// The client speaks first, there is no second greeting, and the client has to drop the capabilities that it
+/// saw before, those in the greeting too. Tags go on being unique within the connection (RFC 9051 §5.5).
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Imap};
+///
+/// let mut negotiation = Negotiation::required(Imap::new("A7F3")?);
+/// negotiation.handle_input(b"* OK [CAPABILITY IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ S\
+///     TARTTLS AUTH=PLAIN] Dovecot (Debian) ready.\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"A7F3 STARTTLS\r\n"[..]);
+/// negotiation.handle_input(b"A7F3 OK Begin TLS negotiation now.\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Imap {
     capability: Bytes,

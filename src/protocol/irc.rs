@@ -1,24 +1,4 @@
 //! IRC (RFC 1459; IRCv3 `tls` and capability negotiation).
-//!
-//! ```text
-//! C: CAP LS 302                     (only when asked to ask)
-//! S: :irc.example CAP * LS * :multi-prefix tls
-//! S: :irc.example CAP * LS :sasl=PLAIN
-//! C: STARTTLS
-//! S: :irc.example NOTICE * :*** Looking up your hostname
-//! S: :irc.example 670 * :STARTTLS successful, go ahead with TLS handshake
-//! ```
-//!
-//! The client speaks first, before NICK and USER. Until its answer comes the server may say, and it is passed over:
-//! `NOTICE`, `PING`, `CAP` (which may withdraw capabilities, or add some), the numerics 020 and 439, with which servers
-//! ask for patience, and empty lines (RFC 1459 §2.3.1). A `PING` is not answered: before NICK none can be meant to decide anything, and a PONG would
-//! be one more command ahead of TLS. `ERROR` ends the session, and so does 465, which announces it.
-//!
-//! After TLS the client speaks first: NICK and USER, and `CAP LS` again, what was listed before being void. If it was
-//! asked before TLS, registration waits for `CAP END`. A server that does not know STARTTLS may answer nothing at all
-//! before NICK and USER: keep a deadline.
-//!
-//! The specification is deprecated in favour of TLS on port 6697.
 
 use bytes::Bytes;
 
@@ -30,6 +10,43 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 /// 691, and any other numeric of 400 to 599, is a refusal: 421 if the server does not know the command, 451 if it wants
 /// NICK first. A server that refuses `CAP`, or whose list is not understood, is sent STARTTLS all the same: nobody knows whether it
 /// offers it.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: CAP LS 302                     (only when asked to ask)
+/// S: :irc.example CAP * LS * :multi-prefix tls
+/// S: :irc.example CAP * LS :sasl=PLAIN
+/// C: STARTTLS
+/// S: :irc.example NOTICE * :*** Looking up your hostname
+/// S: :irc.example 670 * :STARTTLS successful, go ahead with TLS handshake
+/// ```
+///
+/// The client speaks first, before NICK and USER. Until its answer comes the server may say, and it is passed over:
+/// `NOTICE`, `PING`, `CAP` (which may withdraw capabilities, or add some), the numerics 020 and 439, with which servers
+/// ask for patience, and empty lines (RFC 1459 §2.3.1). A `PING` is not answered: before NICK none can be meant to decide anything, and a PONG would
+/// be one more command ahead of TLS. `ERROR` ends the session, and so does 465, which announces it.
+///
+/// The specification is deprecated in favour of TLS on port 6697.
+///
+/// # After TLS
+///
+/// The client speaks first: NICK and USER, and `CAP LS` again, what was listed before being void. If it was
+/// asked before TLS, registration waits for `CAP END`. A server that does not know STARTTLS may answer nothing at all
+/// before NICK and USER: keep a deadline.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Irc};
+///
+/// let mut negotiation = Negotiation::required(Irc::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"STARTTLS\r\n"[..]);
+/// negotiation.handle_input(b":mail.example 670 * :STARTTLS successful, go ahead with TLS handshake\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Irc {
     options: Options,

@@ -1,19 +1,4 @@
 //! LDAP (RFC 4511 §4.14).
-//!
-//! ```text
-//! C: LDAPMessage { messageID 1, ExtendedRequest  { requestName 1.3.6.1.4.1.1466.20037 } }
-//! S: LDAPMessage { messageID 1, ExtendedResponse { resultCode success, matchedDN "", diagnosticMessage "" } }
-//! ```
-//!
-//! A response of success may have a responseName, which then is that of the request, but no responseValue (§4.14.2) and no
-//! referral (§4.1.9). Behind what this specification knows others may follow, which are ignored (§4). Lengths may have any
-//! form of BER's that is definite (§5.1): Active Directory pads its own to four bytes.
-//!
-//! Before the response the server may send unsolicited notifications, whose messageID is 0 (§4.4). The Notice of
-//! Disconnection (§4.4.1) ends the session; others are passed over.
-//!
-//! After TLS the client speaks first, and drops what it learned of the server before (RFC 4513 §3.1.5). Message ids go on
-//! being unique among the requests outstanding, so 1 may be used again.
 
 use bytes::Bytes;
 
@@ -39,6 +24,38 @@ const RESPONSE_VALUE: u8 = 0x8b;
 ///
 /// Every resultCode but success is a refusal, by the code's name; busy and unavailable are temporary. A Notice of
 /// Disconnection ends the session ([`Error::Closing`]). The referral of a refusal is not kept: who wrote it is unknown.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: LDAPMessage { messageID 1, ExtendedRequest  { requestName 1.3.6.1.4.1.1466.20037 } }
+/// S: LDAPMessage { messageID 1, ExtendedResponse { resultCode success, matchedDN "", diagnosticMessage "" } }
+/// ```
+///
+/// A response of success may have a responseName, which then is that of the request, but no responseValue (§4.14.2) and no
+/// referral (§4.1.9). Behind what this specification knows others may follow, which are ignored (§4). Lengths may have any
+/// form of BER's that is definite (§5.1): Active Directory pads its own to four bytes.
+///
+/// Before the response the server may send unsolicited notifications, whose messageID is 0 (§4.4). The Notice of
+/// Disconnection (§4.4.1) ends the session; others are passed over.
+///
+/// # After TLS
+///
+/// The client speaks first, and drops what it learned of the server before (RFC 4513 §3.1.5). Message ids go on
+/// being unique among the requests outstanding, so 1 may be used again.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Ldap};
+///
+/// let mut negotiation = Negotiation::required(Ldap::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"0\x1d\x02\x01\x01w\x18\x80\x161.3.6.1.4.1.1466.20037"[..]);
+/// negotiation.handle_input(b"0\x0c\x02\x01\x01x\x07\n\x01\x00\x04\x00\x04\x00")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Ldap(());
 

@@ -1,21 +1,4 @@
 //! Microsoft SQL Server: TDS 7 (MS-TDS §2.2.6.5, §3.2.5.1), and TDS 8 (MS-TDS §3.2.5.1).
-//!
-//! ```text
-//! C: 12 01 001a 0000 00 00          a packet: PRELOGIN, last of its message, 26 bytes
-//!    00 000b 0006                   VERSION: at 11, 6 bytes
-//!    01 0011 0001                   ENCRYPTION: at 17, 1 byte
-//!    ff                             end of the options
-//!    00 00 00 00 00 00 01           no version, ENCRYPT_ON
-//! S: 04 01 …                        a packet: the reply, with options of the same form
-//!    ENCRYPTION                     01 ENCRYPT_ON or 03 ENCRYPT_REQ
-//! ```
-//!
-//! 00 (ENCRYPT_OFF: TLS for the login only) and 02 (ENCRYPT_NOT_SUP) are refusals. In place of the options may stand an error,
-//! behind which the server hangs up.
-//!
-//! The handshake of TDS 7 travels in PRELOGIN packets ([`Framing::Tds`]), and TLS is on the wire as it is behind it. The
-//! client speaks first then: LOGIN7. TDS 8 begins with TLS, under the application protocol `tds/8.0`; its PRELOGIN comes
-//! behind the handshake.
 
 use alloc::string::String;
 
@@ -34,6 +17,43 @@ const PRELOGIN: &[u8] = &[
 /// The dialogue of a client of SQL Server.
 ///
 /// An error in place of the options ends the session ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// C: 12 01 001a 0000 00 00          a packet: PRELOGIN, last of its message, 26 bytes
+///    00 000b 0006                   VERSION: at 11, 6 bytes
+///    01 0011 0001                   ENCRYPTION: at 17, 1 byte
+///    ff                             end of the options
+///    00 00 00 00 00 00 01           no version, ENCRYPT_ON
+/// S: 04 01 …                        a packet: the reply, with options of the same form
+///    ENCRYPTION                     01 ENCRYPT_ON or 03 ENCRYPT_REQ
+/// ```
+///
+/// 00 (ENCRYPT_OFF: TLS for the login only) and 02 (ENCRYPT_NOT_SUP) are refusals. In place of the options may stand an error,
+/// behind which the server hangs up.
+///
+/// The handshake of TDS 7 travels in PRELOGIN packets ([`Framing::Tds`]). TDS 8 begins with TLS, under the application
+/// protocol `tds/8.0`.
+///
+/// # After TLS
+///
+/// TLS is on the wire as it is, and the client speaks first: LOGIN7 in TDS 7, PRELOGIN in TDS 8.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Mssql};
+///
+/// let mut negotiation = Negotiation::required(Mssql::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x12\x01\x00\x1a\x00\x00\x00\x00\x00\x00\x0b\x00\x06\x01\x00\x11\x00\x01\xff\
+///     \x00\x00\x00\x00\x00\x00\x01"[..]);
+/// negotiation.handle_input(b"\x04\x01\x00 \x00\x00\x01\x00\x00\x00\x10\x00\x06\x01\x00\x16\x00\x01\x02\
+///     \x00\x17\x00\x01\xff\x0f\x00\x0f\xa1\x00\x00\x01\x00")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Mssql {
     strict: bool,

@@ -1,17 +1,4 @@
 //! Munin, from the master to a node (the source of Munin: `Munin::Node::Server`, `Munin::Common::TLSServer`).
-//!
-//! ```text
-//! S: # munin node at node.example
-//! C: STARTTLS
-//! S: TLS OK
-//! ```
-//!
-//! Lines end in LF. There is no list that would name STARTTLS.
-//!
-//! `TLS MAYBE` is no yes: the node has no key. It has left plaintext all the same, and begins a TLS handshake as its
-//! client, with the master as its server.
-//!
-//! After TLS the client speaks first, there is no second banner, and `cap` is said again.
 
 use bytes::Bytes;
 
@@ -23,6 +10,37 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 /// A line that begins with `#` is a refusal, such as `# Unknown command`; `TLS MAYBE` is the end of the session
 /// ([`Error::Closing`]), since there is no way back to plaintext. A node that lacks the library for TLS says nothing at
 /// all: keep a deadline.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: # munin node at node.example
+/// C: STARTTLS
+/// S: TLS OK
+/// ```
+///
+/// Lines end in LF. There is no list that would name STARTTLS.
+///
+/// `TLS MAYBE` is no yes: the node has no key. It has left plaintext all the same, and begins a TLS handshake as its
+/// client, with the master as its server.
+///
+/// # After TLS
+///
+/// The client speaks first, there is no second banner, and `cap` is said again.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Munin};
+///
+/// let mut negotiation = Negotiation::required(Munin::new());
+/// negotiation.handle_input(b"# munin node at mail.example\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"STARTTLS\n"[..]);
+/// negotiation.handle_input(b"TLS OK\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Munin {
     options: Options,

@@ -1,21 +1,4 @@
 //! MUPDATE (RFC 3656), between the servers of one mail cluster.
-//!
-//! ```text
-//! S: * AUTH GSSAPI
-//! S: * STARTTLS
-//! S: * OK MUPDATE "mupdate.example" "Example" "1.0" "(master)"
-//! C: A7F3 STARTTLS
-//! S: A7F3 OK "Begin TLS negotiation now"
-//! ```
-//!
-//! The greeting lists the capabilities, a line each, so there is nothing to ask. Lines in it that mean nothing to the
-//! client are passed over (RFC 3656 §3.8). Strings are quoted, or literals.
-//!
-//! While the command is outstanding the server has one thing to say besides: an untagged `BAD`, for a command whose tag it
-//! could not make out (§3.3). `BYE`, with the tag or without, ends the session.
-//!
-//! After TLS the server speaks first: it sends the whole greeting again, and the client has to forget the first one
-//! (§4.10).
 
 use bytes::Bytes;
 
@@ -27,6 +10,43 @@ use crate::{Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step};
 /// The dialogue of a MUPDATE client.
 ///
 /// `NO` and `BAD` to STARTTLS are refusals; `BYE` ends the session ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// S: * AUTH GSSAPI
+/// S: * STARTTLS
+/// S: * OK MUPDATE "mupdate.example" "Example" "1.0" "(master)"
+/// C: A7F3 STARTTLS
+/// S: A7F3 OK "Begin TLS negotiation now"
+/// ```
+///
+/// The greeting lists the capabilities, a line each, so there is nothing to ask. Lines in it that mean nothing to the
+/// client are passed over (RFC 3656 §3.8). Strings are quoted, or literals.
+///
+/// While the command is outstanding the server has one thing to say besides: an untagged `BAD`, for a command whose tag it
+/// could not make out (§3.3). `BYE`, with the tag or without, ends the session.
+///
+/// # After TLS
+///
+/// The server speaks first: it sends the whole greeting again, and the client has to forget the first one
+/// (§4.10).
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Mupdate};
+///
+/// let mut negotiation = Negotiation::required(Mupdate::new("A7F3")?);
+/// negotiation.handle_input(b"* AUTH KERBEROS_V4 GSSAPI\r\n\
+///     * STARTTLS\r\n\
+///     * OK MUPDATE \"mupdate.example.org\" \"Cyrus\" \"v2.1.2\" \"(master)\"\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"A7F3 STARTTLS\r\n"[..]);
+/// negotiation.handle_input(b"A7F3 OK \"Begin TLS negotiation now\"\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Mupdate {
     starttls: Bytes,

@@ -1,16 +1,4 @@
 //! MySQL and MariaDB (the client/server protocol's "Connection Phase": Protocol::HandshakeV10, Protocol::SSLRequest).
-//!
-//! ```text
-//! S: length, 00; 10, version NUL, thread id, 8 bytes, 00, capabilities with CLIENT_SSL, …
-//! C: 20 00 00 01; capabilities with CLIENT_SSL, greatest packet, character set, 23 zeros
-//! ```
-//!
-//! Each packet begins with its length (three bytes, the lowest first) and its number. To the request TLS is the answer. In
-//! place of the greeting may stand an error packet: `ff`, a number, a text.
-//!
-//! After TLS the client speaks first, with the whole HandshakeResponse41, in which its capabilities stand again. The
-//! numbers of packets go on: that one has number 2. All else that the greeting said is to be taken for unauthenticated,
-//! the challenge and the version too. MariaDB's version may begin with `5.5.5-`.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -65,6 +53,22 @@ const EXEMPT: u32 = ALWAYS | LONG_PASSWORD;
 /// assert_eq!(MysqlGreeting::NEXT_PACKET, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # The dialogue
+///
+/// ```text
+/// S: length, 00; 10, version NUL, thread id, 8 bytes, 00, capabilities with CLIENT_SSL, …
+/// C: 20 00 00 01; capabilities with CLIENT_SSL, greatest packet, character set, 23 zeros
+/// ```
+///
+/// Each packet begins with its length (three bytes, the lowest first) and its number. To the request TLS is the answer. In
+/// place of the greeting may stand an error packet: `ff`, a number, a text.
+///
+/// # After TLS
+///
+/// The client speaks first, with the whole HandshakeResponse41, in which its capabilities stand again. The
+/// numbers of packets go on: that one has number 2. All else that the greeting said is to be taken for unauthenticated,
+/// the challenge and the version too. MariaDB's version may begin with `5.5.5-`.
 #[derive(Debug)]
 pub struct Mysql {
     /// SSLRequest: its header, capabilities, greatest packet, character set, and 23 zeros.

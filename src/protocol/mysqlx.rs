@@ -1,15 +1,4 @@
 //! MySQL X Protocol (the MySQL server's documentation, "X Protocol": messages, connection, notices).
-//!
-//! ```text
-//! C: 14000000 02   CapabilitiesSet { tls: true }
-//! S: 01000000 00   Ok
-//! ```
-//!
-//! Each message has a length of four bytes, the lowest first, that counts the type behind it; then protobuf. The server
-//! may send a Notice (type 11) at any time, and sends one as soon as a client connects (ServerHello, since 8.0): notices are
-//! passed over.
-//!
-//! After TLS the client speaks first, and asks for the capabilities anew.
 
 use bytes::Bytes;
 
@@ -26,6 +15,35 @@ const REQUEST: &[u8] = b"\x14\x00\x00\x00\x02\x0a\x11\x0a\x0f\x0a\x03tls\x12\x08
 /// The dialogue of a MySQL X Protocol client.
 ///
 /// Error is a refusal by its number, or ends the session ([`Error::Closing`]) if it calls itself fatal.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: 14000000 02   CapabilitiesSet { tls: true }
+/// S: 01000000 00   Ok
+/// ```
+///
+/// Each message has a length of four bytes, the lowest first, that counts the type behind it; then protobuf. The server
+/// may send a Notice (type 11) at any time, and sends one as soon as a client connects (ServerHello, since 8.0): notices are
+/// passed over.
+///
+/// # After TLS
+///
+/// The client speaks first, and asks for the capabilities anew.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::MysqlX};
+///
+/// let mut negotiation = Negotiation::required(MysqlX::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x14\x00\x00\x00\x02\n\x11\n\x0f\n\x03tls\x12\x08\x08\x01\x12\x04\x08\x07@\
+///     \x01"[..]);
+/// negotiation.handle_input(b"\x01\x00\x00\x00\x00")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct MysqlX(());
 

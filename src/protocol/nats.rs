@@ -1,15 +1,4 @@
 //! NATS (the NATS documentation, "Client Protocol": INFO, -ERR; "TLS": handshake_first).
-//!
-//! ```text
-//! S: INFO {"server_id":"…","version":"…","tls_required":true,…}
-//! ```
-//!
-//! Nothing is sent: a client that reads `tls_required` or `tls_available` starts TLS. In place of INFO may stand `-ERR`
-//! with a text in quotes. Both names are members of the outermost object, and nothing else of that object counts.
-//!
-//! After TLS the client speaks first, with CONNECT and PING. The server may send another INFO at any time then; that is the
-//! one to believe, with the addresses of its fellows in it. A server that is set to `handshake_first` takes TLS from the
-//! first byte on: see [`Nats::handshake_first`].
 
 use alloc::boxed::Box;
 
@@ -24,6 +13,37 @@ use crate::{Code, Dialogue, Error, Findings, Reason, Reply, Step, Text};
 /// the others.
 ///
 /// [`Limits::line`]: crate::Limits::line
+///
+/// # The dialogue
+///
+/// ```text
+/// S: INFO {"server_id":"…","version":"…","tls_required":true,…}
+/// ```
+///
+/// Nothing is sent: a client that reads `tls_required` or `tls_available` starts TLS. In place of INFO may stand `-ERR`
+/// with a text in quotes. Both names are members of the outermost object, and nothing else of that object counts.
+///
+/// # After TLS
+///
+/// The client speaks first, with CONNECT and PING. The server may send another INFO at any time then; that is the
+/// one to believe, with the addresses of its fellows in it. A server that is set to `handshake_first` takes TLS from the
+/// first byte on: see [`Nats::handshake_first`].
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Nats};
+///
+/// let mut negotiation = Negotiation::required(Nats::new());
+/// negotiation.handle_input(b"INFO {\"server_id\":\"NAR5ZNPYOAGHYWCNAIJB727Y7G7CMH3HOUGGWU622O4SXX2WUWIYTX\
+///     4K\",\"server_name\":\"NAR5ZNPYOAGHYWCNAIJB727Y7G7CMH3HOUGGWU622O4SXX2WUWIYT\
+///     X4K\",\"version\":\"2.9.10\",\"proto\":1,\"go\":\"go1.19.8\",\"host\":\"127.\
+///     0.0.1\",\"port\":40843,\"headers\":true,\"tls_required\":true,\"max_payload\
+///     \":1048576,\"client_id\":5,\"client_ip\":\"127.0.0.1\"} \r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Nats {
     handshake_first: bool,

@@ -1,16 +1,4 @@
 //! NBD (the NBD project's doc/proto.md: "Fixed newstyle negotiation", "TLS support", "Option reply types").
-//!
-//! ```text
-//! S: "NBDMAGIC" "IHAVEOPT"  flags with FIXED_NEWSTYLE (2 bytes)
-//! C: flags (4 bytes)  "IHAVEOPT"  NBD_OPT_STARTTLS (5)  length 0
-//! S: 0003e889045565a9  5  NBD_REP_ACK (1)  length 0
-//! ```
-//!
-//! The client's flags and its option go in one write: no answer stands between them. Its flags mirror NO_ZEROES. An error
-//! reply may carry a text.
-//!
-//! After TLS the client speaks first, with its options. The flags of both sides are not sent again and stay as they were;
-//! options that were negotiated before TLS do not.
 
 use bytes::Bytes;
 
@@ -35,6 +23,36 @@ const LONGEST: u32 = 4096;
 /// A handshake of the old style, or of the new one before it was fixed, has no options to ask with:
 /// [`Reason::NotAdvertised`]. An error reply is a refusal by the error's name; NBD_REP_ERR_SHUTDOWN ends the session
 /// ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// S: "NBDMAGIC" "IHAVEOPT"  flags with FIXED_NEWSTYLE (2 bytes)
+/// C: flags (4 bytes)  "IHAVEOPT"  NBD_OPT_STARTTLS (5)  length 0
+/// S: 0003e889045565a9  5  NBD_REP_ACK (1)  length 0
+/// ```
+///
+/// The client's flags and its option go in one write: no answer stands between them. Its flags mirror NO_ZEROES. An error
+/// reply may carry a text.
+///
+/// # After TLS
+///
+/// The client speaks first, with its options. The flags of both sides are not sent again and stay as they were;
+/// options that were negotiated before TLS do not.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Nbd};
+///
+/// let mut negotiation = Negotiation::required(Nbd::new());
+/// negotiation.handle_input(b"NBDMAGICIHAVEOPT\x00\x03")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x00\x00\x00\x03IHAVEOPT\x00\x00\x00\x05\x00\x00\x00\x00"[..]);
+/// negotiation.handle_input(b"\x00\x03\xe8\x89\x04Ue\xa9\x00\x00\x00\x05\x00\x00\x00\x01\x00\x00\x00\x00")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Nbd {
     awaiting: Awaiting,

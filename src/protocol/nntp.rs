@@ -1,20 +1,4 @@
 //! NNTP (RFC 3977, RFC 4642).
-//!
-//! ```text
-//! S: 200 news.example ready         (201: ready, but no posting)
-//! C: CAPABILITIES                   (only when asked to ask)
-//! S: 101 Capability list:
-//! S: VERSION 2
-//! S: STARTTLS
-//! S: .
-//! C: STARTTLS
-//! S: 382 Continue with TLS negotiation
-//! ```
-//!
-//! A greeting of 400 or 502 (RFC 3977 §5.1) turns the client away, and a 400 at any time ends the session (§3.2.1).
-//!
-//! After TLS the client speaks first, there is no second greeting, and the client asks for the capabilities again. All
-//! that it said before is forgotten, but for MODE READER (RFC 4642 §2.2.2).
 
 use bytes::Bytes;
 
@@ -26,6 +10,40 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 /// Any 4xx or 5xx to STARTTLS is a refusal: 580 if TLS cannot be started, 502 if the session is in TLS or authenticated
 /// already, 480 and 483 although they are forbidden here (RFC 4642 §2.2.1). A server that does not know CAPABILITIES, or
 /// whose list is not understood, is sent STARTTLS all the same: nobody knows whether it offers it.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: 200 news.example ready         (201: ready, but no posting)
+/// C: CAPABILITIES                   (only when asked to ask)
+/// S: 101 Capability list:
+/// S: VERSION 2
+/// S: STARTTLS
+/// S: .
+/// C: STARTTLS
+/// S: 382 Continue with TLS negotiation
+/// ```
+///
+/// A greeting of 400 or 502 (RFC 3977 §5.1) turns the client away, and a 400 at any time ends the session (§3.2.1).
+///
+/// # After TLS
+///
+/// The client speaks first, there is no second greeting, and the client asks for the capabilities again. All
+/// that it said before is forgotten, but for MODE READER (RFC 4642 §2.2.2).
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Nntp};
+///
+/// let mut negotiation = Negotiation::required(Nntp::new());
+/// negotiation.handle_input(b"200 mail.example InterNetNews NNRP server INN 2.7.1 ready (posting ok)\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"STARTTLS\r\n"[..]);
+/// negotiation.handle_input(b"382 Begin TLS negotiation now\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Nntp {
     options: Options,

@@ -1,15 +1,4 @@
 //! NSQ (the NSQ documentation, "TCP Protocol Spec": IDENTIFY, "Data Format"; "TLS" of "Features").
-//!
-//! ```text
-//! C: "  V2" "IDENTIFY\n" 0000002a {"feature_negotiation":true,"tls_v1":true}
-//! S: 000000a5 00000000 {"tls_v1":true,…}
-//! ```
-//!
-//! A frame has its size, which counts all behind it, and its type: 0 is a response, 1 an error. The server may send the
-//! response `_heartbeat_`, which is passed over. `OK` is the response of a server that knows no negotiation.
-//!
-//! After TLS the server speaks first, with the response `OK`. IDENTIFY is not said again, but what the response to it claimed
-//! is not to be believed.
 
 use bytes::Bytes;
 
@@ -25,6 +14,38 @@ const REQUEST: &[u8] = b"  V2IDENTIFY\n\x00\x00\x00\x2a{\"feature_negotiation\":
 ///
 /// A response without `tls_v1`, or with `false`, is [`Reason::NotAdvertised`]. All errors that IDENTIFY can meet end the
 /// session ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// C: "  V2" "IDENTIFY\n" 0000002a {"feature_negotiation":true,"tls_v1":true}
+/// S: 000000a5 00000000 {"tls_v1":true,…}
+/// ```
+///
+/// A frame has its size, which counts all behind it, and its type: 0 is a response, 1 an error. The server may send the
+/// response `_heartbeat_`, which is passed over. `OK` is the response of a server that knows no negotiation.
+///
+/// # After TLS
+///
+/// The server speaks first, with the response `OK`. IDENTIFY is not said again, but what the response to it claimed
+/// is not to be believed.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Nsq};
+///
+/// let mut negotiation = Negotiation::required(Nsq::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"  V2IDENTIFY\n\x00\x00\x00*{\"feature_negotiation\":true,\"tls_v1\":true}"[..]);
+/// negotiation.handle_input(b"\x00\x00\x01\x0b\x00\x00\x00\x00{\"max_rdy_count\":2500,\"version\":\"1.2.1\
+///     \",\"max_msg_timeout\":900000,\"msg_timeout\":60000,\"tls_v1\":true,\"deflat\
+///     e\":false,\"deflate_level\":6,\"max_deflate_level\":6,\"snappy\":false,\"sam\
+///     ple_rate\":0,\"auth_required\":false,\"output_buffer_size\":16384,\"output_b\
+///     uffer_timeout\":250}")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Nsq {
     advertised: Option<bool>,

@@ -1,13 +1,4 @@
 //! NUT, the protocol of Network UPS Tools (RFC 9271).
-//!
-//! ```text
-//! C: STARTTLS
-//! S: OK STARTTLS
-//! ```
-//!
-//! Lines end in LF. The server does not greet, there is no list of capabilities, and it says nothing unasked.
-//!
-//! After TLS the client speaks first: USERNAME, PASSWORD and all else come then.
 
 use bytes::Bytes;
 
@@ -18,6 +9,32 @@ use crate::{Code, Dialogue, Error, Reason, Reply, Step, Text};
 ///
 /// `ERR` and its code is a refusal, all of them permanent: FEATURE-NOT-CONFIGURED if the server has no
 /// certificate, FEATURE-NOT-SUPPORTED if it was built without TLS.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: STARTTLS
+/// S: OK STARTTLS
+/// ```
+///
+/// Lines end in LF. The server does not greet, there is no list of capabilities, and it says nothing unasked.
+///
+/// # After TLS
+///
+/// The client speaks first: USERNAME, PASSWORD and all else come then.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Nut};
+///
+/// let mut negotiation = Negotiation::required(Nut::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"STARTTLS\n"[..]);
+/// negotiation.handle_input(b"OK STARTTLS\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Nut(());
 

@@ -1,15 +1,4 @@
 //! PCEP (RFC 8253 §3, RFC 5440 §6).
-//!
-//! ```text
-//! C: 20 0d 0004                     (StartTLS: version 1, type 13, length 4)
-//! S: 20 0d 0004                     (the same; it may be on its way before ours has arrived)
-//! ```
-//!
-//! A server that knows no TLS says Open, as if we had not asked, and hangs up on our StartTLS; one that cannot or will not
-//! says PCErr, of Error-Type 25 if it knows what was asked.
-//!
-//! After TLS the client (the PCC) speaks first in the handshake, and both sides send Open behind it. Nothing was said before
-//! that could be said again.
 
 use bytes::Bytes;
 
@@ -28,6 +17,34 @@ const ERROR_OBJECT: u8 = 13;
 ///
 /// PCErr 25/4, no TLS but a connection without it, is a refusal. Open, Close and all other PCErr end the session
 /// ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// C: 20 0d 0004                     (StartTLS: version 1, type 13, length 4)
+/// S: 20 0d 0004                     (the same; it may be on its way before ours has arrived)
+/// ```
+///
+/// A server that knows no TLS says Open, as if we had not asked, and hangs up on our StartTLS; one that cannot or will not
+/// says PCErr, of Error-Type 25 if it knows what was asked.
+///
+/// # After TLS
+///
+/// The client (the PCC) speaks first in the handshake, and both sides send Open behind it. Nothing was said before
+/// that could be said again.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Pcep};
+///
+/// let mut negotiation = Negotiation::required(Pcep::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b" \r\x00\x04"[..]);
+/// negotiation.handle_input(b" \r\x00\x04")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Pcep(());
 

@@ -1,16 +1,4 @@
 //! POP3 (RFC 1939, RFC 2449, RFC 2595 §4).
-//!
-//! ```text
-//! S: +OK ready
-//! C: CAPA                           (only when asked to ask)
-//! S: +OK
-//! S: STLS
-//! S: .
-//! C: STLS
-//! S: +OK begin TLS negotiation
-//! ```
-//!
-//! After TLS the client speaks first, there is no second greeting, and the client asks for the capabilities again.
 
 use bytes::Bytes;
 
@@ -21,6 +9,36 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 ///
 /// `-ERR` to STLS is a refusal; in the greeting it ends the session. A server that does not know CAPA (RFC 2449 §5), or whose list
 /// is not understood, is sent STLS all the same: nobody knows whether it offers it.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: +OK ready
+/// C: CAPA                           (only when asked to ask)
+/// S: +OK
+/// S: STLS
+/// S: .
+/// C: STLS
+/// S: +OK begin TLS negotiation
+/// ```
+///
+/// # After TLS
+///
+/// The client speaks first, there is no second greeting, and the client asks for the capabilities again.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Pop3};
+///
+/// let mut negotiation = Negotiation::required(Pop3::new());
+/// negotiation.handle_input(b"+OK Dovecot (Debian) ready.\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"STLS\r\n"[..]);
+/// negotiation.handle_input(b"+OK Begin TLS negotiation now.\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Pop3 {
     options: Options,

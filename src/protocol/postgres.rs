@@ -1,20 +1,4 @@
 //! PostgreSQL (the documentation's chapter Frontend/Backend Protocol, "SSL Session Encryption" and "Message Formats").
-//!
-//! ```text
-//! C: 00 00 00 08  04 d2 16 2f       (SSLRequest: its length, and 80877103)
-//! S: 'S'
-//! ```
-//!
-//! `N` says that the server does not offer TLS; it then waits for a StartupMessage in the clear. `E` begins an
-//! ErrorResponse, from a server that is older than SSLRequest, or a text up to NUL, from one that could not start a process.
-//! The server hangs up behind either.
-//!
-//! The answer is one byte, and nothing may stand behind it: what does was injected (CVE-2021-23222), and the negotiation
-//! fails. So the text of an ErrorResponse is as untrusted as all that comes before TLS; clients that showed it as it came
-//! have been fooled (CVE-2024-10977).
-//!
-//! After TLS the client speaks first, with its StartupMessage. Since version 17 a server also takes TLS from the first byte
-//! on, without SSLRequest, if the client offers the application protocol `postgresql`: see [`Postgres::direct`].
 
 use alloc::vec::Vec;
 
@@ -26,6 +10,39 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text, Tls};
 ///
 /// `N` is [`Reason::NotAdvertised`], and the connection may go on in plaintext. `E` ends the session
 /// ([`Error::Closing`]): its text is the severity, SQLSTATE and message that the server, or someone on the path, claims.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: 00 00 00 08  04 d2 16 2f       (SSLRequest: its length, and 80877103)
+/// S: 'S'
+/// ```
+///
+/// `N` says that the server does not offer TLS; it then waits for a StartupMessage in the clear. `E` begins an
+/// ErrorResponse, from a server that is older than SSLRequest, or a text up to NUL, from one that could not start a process.
+/// The server hangs up behind either.
+///
+/// The answer is one byte, and nothing may stand behind it: what does was injected (CVE-2021-23222), and the negotiation
+/// fails. So the text of an ErrorResponse is as untrusted as all that comes before TLS; clients that showed it as it came
+/// have been fooled (CVE-2024-10977).
+///
+/// # After TLS
+///
+/// The client speaks first, with its StartupMessage. Since version 17 a server also takes TLS from the first byte
+/// on, without SSLRequest, if the client offers the application protocol `postgresql`: see [`Postgres::direct`].
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Postgres};
+///
+/// let mut negotiation = Negotiation::required(Postgres::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x00\x00\x00\x08\x04\xd2\x16/"[..]);
+/// negotiation.handle_input(b"S")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Postgres {
     direct: bool,

@@ -1,17 +1,4 @@
 //! RDP (MS-RDPBCGR §2.2.1.1, §2.2.1.2, §5.4.2.1; X.224 §13; T.123 §8).
-//!
-//! ```text
-//! C: 03 00 0013   0e e0 0000 0000 00   01 00 0800 03000000      (RDP_NEG_REQ: PROTOCOL_SSL, PROTOCOL_HYBRID)
-//! S: 03 00 0013   0e d0 0000 1234 00   02 00 0800 01000000      (RDP_NEG_RSP: the protocol selected)
-//! ```
-//!
-//! Each packet has a TPKT header with its length, and an X.224 connection request or confirm with the negotiation behind
-//! it. A confirm without one is from a server that knows no TLS, as is the selection of 0, PROTOCOL_RDP.
-//!
-//! TLS begins in the same way whichever protocol is selected. Behind it the client speaks first: with the MCS Connect
-//! Initial PDU under PROTOCOL_SSL; with CredSSP, which has the user authenticated in the network's name, under
-//! PROTOCOL_HYBRID ([`Rdp::selected`]). The client says the selected protocol again in there (§2.2.1.3.2), which is how a
-//! server notices that someone on the path has changed it.
 
 use bytes::Bytes;
 
@@ -30,8 +17,37 @@ const DISCONNECT_REQUEST: u8 = 0x80;
 
 /// The dialogue of an RDP client.
 ///
-/// A failure (RDP_NEG_FAILURE) is a refusal by its name, and a disconnect request ends the session ([`Error::Closing`]). No negotiation in the answer, or PROTOCOL_RDP selected, is
-/// [`Reason::NotAdvertised`].
+/// A failure (RDP_NEG_FAILURE) is a refusal by its name, and a disconnect request ends the session ([`Error::Closing`]). No
+/// negotiation in the answer, or PROTOCOL_RDP selected, is [`Reason::NotAdvertised`].
+///
+/// # The dialogue
+///
+/// ```text
+/// C: 03 00 0013   0e e0 0000 0000 00   01 00 0800 03000000      (RDP_NEG_REQ: PROTOCOL_SSL, PROTOCOL_HYBRID)
+/// S: 03 00 0013   0e d0 0000 1234 00   02 00 0800 01000000      (RDP_NEG_RSP: the protocol selected)
+/// ```
+///
+/// Each packet has a TPKT header with its length, and an X.224 connection request or confirm with the negotiation behind
+/// it. A confirm without one is from a server that knows no TLS, as is the selection of 0, PROTOCOL_RDP.
+///
+/// # After TLS
+///
+/// TLS begins in the same way whichever protocol is selected. The client speaks first: with the MCS Connect Initial PDU under PROTOCOL_SSL; with CredSSP, which has the user authenticated in the network's name, under
+/// PROTOCOL_HYBRID ([`Rdp::selected`]). The client says the selected protocol again in there (§2.2.1.3.2), which is how a
+/// server notices that someone on the path has changed it.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Rdp};
+///
+/// let mut negotiation = Negotiation::required(Rdp::new());
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00"[..]);
+/// negotiation.handle_input(b"\x03\x00\x00\x13\x0e\xd0\x00\x00\x124\x00\x02\x01\x08\x00\x01\x00\x00\x00")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Rdp {
     request: &'static [u8],

@@ -1,15 +1,4 @@
 //! RPC with TLS (RFC 9289 §4.1, RFC 5531 §9, §11), of which NFS is the usual program.
-//!
-//! ```text
-//! C: CALL xid, RPC 2, program, version, procedure 0;  credential AUTH_TLS (7), empty;  verifier AUTH_NONE, empty
-//! S: REPLY xid, MSG_ACCEPTED;  verifier AUTH_NONE, "STARTTLS";  SUCCESS
-//! ```
-//!
-//! Each message is a record of one or more fragments, whose headers have a length and whether it is the last (RFC 5531
-//! §11). A server that does not know TLS answers with an empty verifier, or denies the call.
-//!
-//! After TLS the client speaks first: the calls that it was about to make. TLS is 1.3 or later, and the application protocol is
-//! `sunrpc` (RFC 9289 §5). The xid may be used again.
 
 use alloc::vec::Vec;
 
@@ -26,6 +15,37 @@ const NFS: u32 = 100_003;
 ///
 /// An empty verifier is [`Reason::NotAdvertised`]; a call that was denied, or accepted but not carried out, is a refusal by
 /// the name of its status.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: CALL xid, RPC 2, program, version, procedure 0;  credential AUTH_TLS (7), empty;  verifier AUTH_NONE, empty
+/// S: REPLY xid, MSG_ACCEPTED;  verifier AUTH_NONE, "STARTTLS";  SUCCESS
+/// ```
+///
+/// Each message is a record of one or more fragments, whose headers have a length and whether it is the last (RFC 5531
+/// §11). A server that does not know TLS answers with an empty verifier, or denies the call.
+///
+/// # After TLS
+///
+/// The client speaks first: the calls that it was about to make. TLS is 1.3 or later, and the application protocol is
+/// `sunrpc` (RFC 9289 §5). The xid may be used again.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Rpc};
+///
+/// let mut negotiation = Negotiation::required(Rpc::nfs(0xA7F3));
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x80\x00\x00(\x00\x00\xa7\xf3\x00\x00\x00\x00\x00\x00\x00\x02\x00\x01\x86\
+///     \xa3\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\
+///     \x00\x00\x00\x00\x00\x00"[..]);
+/// negotiation.handle_input(b"\x80\x00\x00 \x00\x00\xa7\xf3\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\
+///     \x00\x00\x00\x00\x08STARTTLS\x00\x00\x00\x00")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Rpc {
     request: Bytes,

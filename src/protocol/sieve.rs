@@ -1,20 +1,4 @@
 //! ManageSieve (RFC 5804).
-//!
-//! ```text
-//! S: "IMPLEMENTATION" "Example 1.0"
-//! S: "SIEVE" "fileinto vacation"
-//! S: "STARTTLS"
-//! S: OK "ready"
-//! C: CAPABILITY                     (only when asked to ask, behind a greeting that the caller has read)
-//! C: STARTTLS
-//! S: OK "Begin TLS negotiation now"
-//! ```
-//!
-//! The greeting lists the capabilities. Their names are strings: quoted, or literals of `{n}` and, from some, `{n+}`. A
-//! response is `OK`, `NO` or `BYE`, then maybe a code in parentheses, then maybe a string.
-//!
-//! After TLS the server speaks first: it sends its capabilities again, and `OK` (RFC 5804 §2.2). A client that does not
-//! read them is one reply behind from then on.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -28,6 +12,49 @@ use crate::{Code, Dialogue, Error, Frame, Part, Reason, Reply, Step, Text};
 ///
 /// `NO` to STARTTLS is a refusal, temporary with the code `TRYLATER`. `BYE` ends the session ([`Error::Closing`]), and so
 /// does a greeting of `NO`.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: "IMPLEMENTATION" "Example 1.0"
+/// S: "SIEVE" "fileinto vacation"
+/// S: "STARTTLS"
+/// S: OK "ready"
+/// C: CAPABILITY                     (only when asked to ask, behind a greeting that the caller has read)
+/// C: STARTTLS
+/// S: OK "Begin TLS negotiation now"
+/// ```
+///
+/// The greeting lists the capabilities. Their names are strings: quoted, or literals of `{n}` and, from some, `{n+}`. A
+/// response is `OK`, `NO` or `BYE`, then maybe a code in parentheses, then maybe a string.
+///
+/// # After TLS
+///
+/// The server speaks first: it sends its capabilities again, and `OK` (RFC 5804 §2.2). A client that does not
+/// read them is one reply behind from then on.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Sieve};
+///
+/// let mut negotiation = Negotiation::required(Sieve::new());
+/// negotiation.handle_input(b"\"IMPLEMENTATION\" \"Dovecot (Debian) Pigeonhole\"\r\n\
+///     \"SIEVE\" \"fileinto reject envelope encoded-character vacation subaddress c\
+///     omparator-i;ascii-numeric relational regex imap4flags copy include variables\
+///     \x20body enotify environment mailbox date index ihave duplicate mime foreverypa\
+///     rt extracttext\"\r\n\
+///     \"NOTIFY\" \"mailto\"\r\n\
+///     \"SASL\" \"PLAIN\"\r\n\
+///     \"STARTTLS\"\r\n\
+///     \"VERSION\" \"1.0\"\r\n\
+///     OK \"Dovecot (Debian) ready.\"\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"STARTTLS\r\n"[..]);
+/// negotiation.handle_input(b"OK \"Begin TLS negotiation now.\"\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Sieve {
     options: Options,

@@ -1,22 +1,4 @@
 //! SMTP (RFC 5321, RFC 3207) and LMTP (RFC 2033).
-//!
-//! ```text
-//! S: 220 mail.example ESMTP
-//! C: EHLO client.example            (LHLO in LMTP)
-//! S: 250-mail.example
-//! S: 250-PIPELINING
-//! S: 250 STARTTLS                   (in any line but the first)
-//! C: STARTTLS
-//! S: 220 2.0.0 Ready to start TLS
-//! ```
-//!
-//! After TLS the client speaks first: it says EHLO (LHLO) again, and drops all that the server said before (RFC 3207
-//! §4.2). There is no second greeting.
-//!
-//! A reply of several lines says *yes* if all of them have one code (RFC 5321 §4.2.1), and *no* if the last one does: some servers
-//! greet with `220-`, and turn the client away with `521` in the next line.
-//!
-//! EHLO and STARTTLS are not pipelined: both have to be the last command of a group (RFC 2920 §3.1).
 
 use bytes::Bytes;
 
@@ -30,6 +12,54 @@ use crate::{Code, Dialogue, Error, Frame, InvalidName, Part, Reason, Reply, Step
 /// Refusals: 4xx is temporary, and the command may be repeated on the same connection, by a new negotiation with
 /// [`Start::Command`]; 5xx is permanent. A greeting other than 220 and a 421 anywhere end the session
 /// ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// S: 220 mail.example ESMTP
+/// C: EHLO client.example            (LHLO in LMTP)
+/// S: 250-mail.example
+/// S: 250-PIPELINING
+/// S: 250 STARTTLS                   (in any line but the first)
+/// C: STARTTLS
+/// S: 220 2.0.0 Ready to start TLS
+/// ```
+///
+/// A reply of several lines says *yes* if all of them have one code (RFC 5321 §4.2.1), and *no* if the last one does: some servers
+/// greet with `220-`, and turn the client away with `521` in the next line.
+///
+/// EHLO and STARTTLS are not pipelined: both have to be the last command of a group (RFC 2920 §3.1).
+///
+/// # After TLS
+///
+/// The client speaks first: it says EHLO (LHLO) again, and drops all that the server said before (RFC 3207
+/// §4.2). There is no second greeting.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Smtp};
+///
+/// let mut negotiation = Negotiation::required(Smtp::new("client.example")?);
+/// negotiation.handle_input(b"220 mail.example ESMTP Postfix (Debian/GNU)\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"EHLO client.example\r\n"[..]);
+/// negotiation.handle_input(b"250-mail.example\r\n\
+///     250-PIPELINING\r\n\
+///     250-SIZE 10240000\r\n\
+///     250-VRFY\r\n\
+///     250-ETRN\r\n\
+///     250-STARTTLS\r\n\
+///     250-ENHANCEDSTATUSCODES\r\n\
+///     250-8BITMIME\r\n\
+///     250-DSN\r\n\
+///     250-SMTPUTF8\r\n\
+///     250 CHUNKING\r\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"STARTTLS\r\n"[..]);
+/// negotiation.handle_input(b"220 2.0.0 Ready to start TLS\r\n")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Smtp {
     hello: Bytes,

@@ -1,18 +1,4 @@
 //! Telnet START_TLS (draft-altman-telnet-starttls-02; RFC 854, RFC 855).
-//!
-//! ```text
-//! S: IAC DO START_TLS
-//! C: IAC WILL START_TLS  IAC SB START_TLS FOLLOWS IAC SE
-//! S: IAC SB START_TLS FOLLOWS IAC SE
-//! ```
-//!
-//! Before its offer and before its go-ahead the server may negotiate other options, and send NOP, data marks and
-//! go-aheads of RFC 854. They are passed over without an answer: TLS resets every option, so that none could outlast it.
-//! Right behind its offer the server waits. Data are not allowed: a server that sends its banner in the clear has begun
-//! the session without TLS.
-//!
-//! After TLS both sides negotiate their options from the start, and the server usually begins. Nothing else was said
-//! before.
 
 use bytes::Bytes;
 
@@ -36,6 +22,38 @@ const FOLLOWS: u8 = 1;
 /// The dialogue of a Telnet client.
 ///
 /// `DONT START_TLS` and `WONT START_TLS` are refusals. A server that does not know the option says nothing at all of it.
+///
+/// # The dialogue
+///
+/// ```text
+/// S: IAC DO START_TLS
+/// C: IAC WILL START_TLS  IAC SB START_TLS FOLLOWS IAC SE
+/// S: IAC SB START_TLS FOLLOWS IAC SE
+/// ```
+///
+/// Before its offer and before its go-ahead the server may negotiate other options, and send NOP, data marks and
+/// go-aheads of RFC 854. They are passed over without an answer: TLS resets every option, so that none could outlast it.
+/// Right behind its offer the server waits. Data are not allowed: a server that sends its banner in the clear has begun
+/// the session without TLS.
+///
+/// # After TLS
+///
+/// Both sides negotiate their options from the start, and the server usually begins. Nothing else was said
+/// before.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Telnet};
+///
+/// let mut negotiation = Negotiation::required(Telnet::new());
+/// negotiation.handle_input(b"\xff\xfd.")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\xff\xfb.\xff\xfa.\x01\xff\xf0"[..]);
+/// negotiation.handle_input(b"\xff\xfa.\x01\xff\xf0")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Telnet {
     options: Options,

@@ -1,26 +1,4 @@
 //! VNC with VeNCrypt (the rfbproto project's document: "ProtocolVersion", "Security", "VeNCrypt").
-//!
-//! ```text
-//! S: "RFB 003.008\n"
-//! C: "RFB 003.008\n"
-//! S: 02  02 13                       (how many security types, and these: 19 is VeNCrypt)
-//! C: 13
-//! S: 00 02                           (VeNCrypt 0.2)
-//! C: 00 02
-//! S: 00  02  00000105 00000101       (taken; how many subtypes, and these)
-//! C: 00000105                        (X509Vnc)
-//! S: 01                              (taken)
-//! ```
-//!
-//! A server of version 3.3 chooses the security type itself, and VeNCrypt is not among those. An empty list of security
-//! types is followed by a reason (its length in four bytes, and text), and then the server hangs up.
-//!
-//! Only the subtypes X509* have a certificate. Those called TLS* do a key exchange without one, that anyone on the path can
-//! take part in, and that rustls does not do.
-//!
-//! After TLS the subtype decides who speaks first: the server with X509Vnc (a challenge) and X509SASL (its mechanisms), and
-//! the client with X509Plain and X509Ident (a name). With X509None the server sends the security result. See
-//! [`Vnc::subtype`]. The version goes on to hold; nothing is said again.
 
 use alloc::vec::Vec;
 
@@ -51,6 +29,52 @@ pub enum Subtype {
 /// No VeNCrypt, or a version before 3.7, is [`Reason::NotAdvertised`]; VeNCrypt without a subtype that the client wants is a
 /// refusal that names those there are. A server that rejects a choice, or gives a reason in place of the security types,
 /// ends the session ([`Error::Closing`]).
+///
+/// # The dialogue
+///
+/// ```text
+/// S: "RFB 003.008\n"
+/// C: "RFB 003.008\n"
+/// S: 02  02 13                       (how many security types, and these: 19 is VeNCrypt)
+/// C: 13
+/// S: 00 02                           (VeNCrypt 0.2)
+/// C: 00 02
+/// S: 00  02  00000105 00000101       (taken; how many subtypes, and these)
+/// C: 00000105                        (X509Vnc)
+/// S: 01                              (taken)
+/// ```
+///
+/// A server of version 3.3 chooses the security type itself, and VeNCrypt is not among those. An empty list of security
+/// types is followed by a reason (its length in four bytes, and text), and then the server hangs up.
+///
+/// Only the subtypes X509* have a certificate. Those called TLS* do a key exchange without one, that anyone on the path can
+/// take part in, and that rustls does not do.
+///
+/// # After TLS
+///
+/// The subtype decides who speaks first: the server with X509Vnc (a challenge) and X509SASL (its mechanisms), and
+/// the client with X509Plain and X509Ident (a name). With X509None the server sends the security result. See
+/// [`Vnc::subtype`]. The version goes on to hold; nothing is said again.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Vnc};
+///
+/// let mut negotiation = Negotiation::required(Vnc::new());
+/// negotiation.handle_input(b"RFB 003.008\n")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"RFB 003.008\n"[..]);
+/// negotiation.handle_input(b"\x02\x13\x01")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x13"[..]);
+/// negotiation.handle_input(b"\x00\x02")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x00\x02"[..]);
+/// negotiation.handle_input(b"\x00\x03\x00\x00\x01\x04\x00\x00\x01\x01\x00\x00\x00\x01")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"\x00\x00\x01\x04"[..]);
+/// negotiation.handle_input(b"\x01")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Vnc {
     wanted: &'static [Subtype],

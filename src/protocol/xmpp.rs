@@ -1,24 +1,4 @@
 //! XMPP between client and server, and between servers (RFC 6120 §4, §5.4).
-//!
-//! ```text
-//! C: <?xml version='1.0'?><stream:stream to='mail.example' version='1.0' xmlns='jabber:client' …>
-//! S: <?xml version='1.0'?><stream:stream from='mail.example' id='t7AM' version='1.0' …>
-//! S: <stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>
-//! C: <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>
-//! S: <proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>
-//! ```
-//!
-//! It is XML, and read as such: elements count by namespace and local name, whatever their prefix, and the go-ahead ends
-//! with the `>` that closes it. Comments, processing instructions, document types and undeclared entities are refused
-//! (§11.1). Besides the replies the server may send white space between elements (§4.6.1), `<stream:error>`, and
-//! `</stream:stream>`; behind `<proceed/>` nothing, white space neither (§5.4.3.3).
-//!
-//! A stream whose header has no version (§4.7.5) is sent `<starttls/>` at once: its server may have no features to send, or an
-//! error, which is then the answer.
-//!
-//! After TLS the client speaks first: it opens a new stream, and drops the id and the features of the old one (§5.4.3.3).
-//! The domain addressed, the host connected to and the name that the certificate must hold are three things: only the
-//! first gets here.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -51,6 +31,49 @@ const DEEPEST: u8 = 16;
 ///
 /// The parser allocates: what it holds grows with the element that it reads, which [`Limits::line`](crate::Limits::line)
 /// bounds.
+///
+/// # The dialogue
+///
+/// ```text
+/// C: <?xml version='1.0'?><stream:stream to='mail.example' version='1.0' xmlns='jabber:client' …>
+/// S: <?xml version='1.0'?><stream:stream from='mail.example' id='t7AM' version='1.0' …>
+/// S: <stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>
+/// C: <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>
+/// S: <proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>
+/// ```
+///
+/// It is XML, and read as such: elements count by namespace and local name, whatever their prefix, and the go-ahead ends
+/// with the `>` that closes it. Comments, processing instructions, document types and undeclared entities are refused
+/// (§11.1). Besides the replies the server may send white space between elements (§4.6.1), `<stream:error>`, and
+/// `</stream:stream>`; behind `<proceed/>` nothing, white space neither (§5.4.3.3).
+///
+/// A stream whose header has no version (§4.7.5) is sent `<starttls/>` at once: its server may have no features to send, or an
+/// error, which is then the answer.
+///
+/// # After TLS
+///
+/// The client speaks first: it opens a new stream, and drops the id and the features of the old one (§5.4.3.3).
+/// The domain addressed, the host connected to and the name that the certificate must hold are three things: only the
+/// first gets here.
+///
+/// # Example
+///
+/// ```
+/// use starttls::{Negotiation, protocol::Xmpp};
+///
+/// let mut negotiation = Negotiation::required(Xmpp::client("mail.example")?);
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"<?xml version='1.0'?><stream:stream to='mail.example' version='1.0' xmlns='j\
+///     abber:client' xmlns:stream='http://etherx.jabber.org/streams'>"[..]);
+/// negotiation.handle_input(b"<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/s\
+///     treams' xmlns='jabber:client' version='1.0' xml:lang='en' id='39b2c2f0-44fa-\
+///     4a69-af08-1ab283cde9ae' from='mail.example'><stream:features><starttls xmlns\
+///     ='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>")?;
+/// assert_eq!(negotiation.poll_transmit().unwrap(), b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"[..]);
+/// negotiation.handle_input(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")?;
+/// let upgrade: starttls::Upgrade = negotiation.finish()?;
+/// # let _ = upgrade;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Xmpp {
     header: Bytes,
