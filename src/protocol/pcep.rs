@@ -69,7 +69,7 @@ impl Dialogue for Pcep {
         match message {
             [_, STARTTLS, ..] => Ok(Step::Upgrade),
             [_, OPEN, ..] => Err(Error::Closing(reply(Code::Word("Open"), "in place of StartTLS"))),
-            [_, _, _, _, ERROR_OBJECT, flags, _, _, _, _, kind, value, ..] if flags >> 4 == 1 => {
+            [_, PCERR, _, _, ERROR_OBJECT, flags, _, _, _, _, kind, value, ..] if flags >> 4 == 1 => {
                 let (code, text) = error(*kind, *value);
                 match (*kind, *value) {
                     (25, 4) => Ok(Step::Decline(Reason::Refused(reply(code, text)))),
