@@ -264,7 +264,7 @@ fn signs_of_stripping_are_told_from_its_absence() {
 #[test]
 fn advice_follows_from_what_is_known() {
     let greeting = "S: 220 mail.example ESMTP\nC: EHLO client.example";
-    let long = format!("S: INFO {{\"x\":\"{}\"}}\n= limit", "x".repeat(9000));
+    let long = format!("S: INFO {{\"x\":\"{}\"}}\n= limit", "x".repeat(17_000));
     for (protocol, transcript, advice) in [
         ("nats", &*long, None),
         ("smtp", "S: 554 mail.example\n= closing", Some("look into the server's log for why it refuses")),

@@ -74,18 +74,18 @@ fn a_refusal_is_the_last_word_but_for_the_advice() {
 fn the_server_cannot_write_to_the_terminal() {
     let authority = Authority::default();
     let server = serve(|mut stream| {
-        stream.write_all(b"220 \x1b]0;owned\x07\xe2\x80\xaemail \\r\\n\rSPOOF\r\n")?;
+        stream.write_all(b"220 \x1b]0;owned\x07\xe2\x80\xaemail \\r\\n\r\n")?;
         line(&mut stream)?;
-        stream.write_all(b"550 \x9b2J\tno\n")?;
+        stream.write_all(b"550 \x9b2J\tno\rSPOOF\n")?;
         wait(&mut stream)
     });
     let run = check_human("smtp", &server, &authority);
     assert_eq!(run.code, 2);
     assert!(run.stdout.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{:?}", run.stdout);
-    let greeting = r"  S: 220 \x1b]0;owned\x07\xe2\x80\xaemail \\r\\n\rSPOOF";
+    let greeting = r"  S: 220 \x1b]0;owned\x07\xe2\x80\xaemail \\r\\n";
     assert!(run.stdout.lines().any(|line| line == greeting), "{}", run.stdout);
-    assert!(run.stdout.lines().any(|line| line == r"  S: 550 \x9b2J\tno\n"), "{}", run.stdout);
-    assert!(run.stdout.contains(r"NOT UPGRADED at EHLO: the server refused: 550 \x9b2J\tno"), "{}", run.stdout);
+    assert!(run.stdout.lines().any(|line| line == r"  S: 550 \x9b2J\tno\rSPOOF\n"), "{}", run.stdout);
+    assert!(run.stdout.contains(r"NOT UPGRADED at EHLO: the server refused: 550 \x9b2J\tno\rSPOOF"), "{}", run.stdout);
     for format in ["--brief", "--prometheus"] {
         let run = check_with(&format!("smtp://{}", server.address()), &authority, &[format]);
         assert!(run.stdout.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{:?}", run.stdout);

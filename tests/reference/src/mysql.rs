@@ -51,8 +51,8 @@ pub(crate) fn dialogue(talk: &mut Talk<'_>) -> Outcome {
     }
     let mut request = REQUEST.to_vec();
     request[5] |= capabilities[1] & 0x80;
-    // Their upper half stands behind the character set and the status.
-    request[6] |= packet.get(end + 19).unwrap_or(&0) & 0x08;
+    // Their upper half stands behind the character set and the status, in a part of 16 bytes that old servers lack.
+    request[6] |= packet.get(end + 16..end + 32).map_or(0, |part| part[3]) & 0x08;
     talk.say(request)
 }
 
