@@ -418,7 +418,7 @@ pub fn a_frame_that_is_none_is_an_error<T: Transport>() {
     let transcript = usual(Protocol::Mssql);
     let prelogin: Vec<Vec<u8>> = transcript.server().map(<[u8]>::to_vec).collect();
     for not_a_frame in
-        [&b"HTTP/1.1 400 Bad"[..], b"\x04\x01\x00\x20\x00\x00\x01\x00", b"\x12\x01\x00\x07\x00\x00\x01\x00"]
+        [&b"HTTP/1.1 400 Bad"[..], b"\x05\x01\x00\x20\x00\x00\x01\x00", b"\x12\x01\x00\x07\x00\x00\x01\x00"]
     {
         let prelogin = prelogin.clone();
         let server = Server::start(move |mut stream| {
